@@ -119,7 +119,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
-    """One run as it stands: what /metrics, /api/runs and `status` show. Written by one thread, read by others.
+    """One run as it stands: what /metrics and /api/runs show. Written by one thread, read by others.
 
     Scales are ratios to the script's own learning rate; times are seconds since the epoch, None if never.
     """

@@ -28,8 +28,8 @@ class Acknowledgement:
     generation, seq, plan_id, request_id, beat
         Of the control file that the client last accepted; zeros before the first.
     status
-        ``applied``; ``clamped``: its own bounds cut the plan's scale; ``refused``: the newest file was rejected
-        (`refused_because` says why); ``held``: nothing new is applied (mode, or nothing to apply yet).
+        ``applied``; ``clamped``: its own bounds cut the plan's scale; ``refused``: the newest file was
+        rejected (`refused_because` says why); ``held``: nothing new is applied (mode, or nothing yet).
     step
         The client's newest step; `step_axis` tells whether the loop gave it or the client counts its own.
     start_step, from_scale

@@ -181,7 +181,7 @@ def _request_from_json(fields: object) -> Request:
 
 
 def _why_from_json(fields: object) -> Why | None:
-    """A reason is for people: what is not understood of it is left out, and never a cause to reject the file."""
+    """Leave out what is not understood of a reason: it is for people, and no cause to reject the file."""
     if not isinstance(fields, Mapping):
         return None
     signal, step = fields.get("signal"), fields.get("step")

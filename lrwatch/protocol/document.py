@@ -1,4 +1,4 @@
-"""Small JSON documents that change hands between processes: strict to decode, careful to read, whole to write."""
+"""Small JSON documents that change hands between processes: decoded strictly, read with care, written whole."""
 
 import contextlib
 import json
