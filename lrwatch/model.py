@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 Role = Literal["train", "eval", "lr", "grad_norm", "ignore"]
 Goal = Literal["minimize", "maximize"]
-Kind = Literal[
-    "plateau", "oscillation", "divergence", "dead", "spike", "overfit", "slow", "converged", "stalled"
-]
+Kind = Literal["plateau", "oscillation", "divergence", "dead", "spike", "overfit", "slow", "converged", "stalled"]
 Severity = Literal["info", "warning", "critical"]
 Action = Literal["scale", "restore", "stop"]
 

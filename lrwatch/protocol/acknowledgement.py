@@ -33,7 +33,10 @@ class Acknowledgement:
     step
         The client's newest step; `step_axis` tells whether the loop gave it or the client counts its own.
     start_step, from_scale
-        Where the current plan began and the scale the client stood at then; None while it has not begun.
+        Where the current plan began and the scale the client stood at then (without the base schedule's
+        factor); None while it has not begun.
+    base_id, base_start_step, base_from_scale
+        The same of the base schedule, so that a training resumed without its own state does not restart it.
     scale
         The scale in use, after the client's bounds.
     base_lr, lr
@@ -58,6 +61,9 @@ class Acknowledgement:
     step_axis: str = "counted"
     start_step: int | None = None
     from_scale: float | None = None
+    base_id: int = 0
+    base_start_step: int | None = None
+    base_from_scale: float | None = None
     scale: float = 1.0
     min_scale: float = MIN_SCALE
     max_scale: float = 1.0
@@ -110,6 +116,9 @@ def decode_acknowledgement(data: bytes) -> Acknowledgement:
     def scale(key: str) -> float:
         return number_field(fields, key, "ack", MIN_SCALE, MAX_SCALE)
 
+    def maybe_scale(key: str) -> float | None:
+        return None if fields.get(key) is None else scale(key)
+
     def rates(key: str) -> tuple[float, ...]:
         listed = fields.get(key, [])
         if not isinstance(listed, list) or len(listed) > _MAX_GROUPS:
@@ -131,7 +140,10 @@ def decode_acknowledgement(data: bytes) -> Acknowledgement:
         step=maybe_integer("step"),
         step_axis=one_of("step_axis", STEP_AXES),
         start_step=maybe_integer("start_step"),
-        from_scale=None if fields.get("from_scale") is None else scale("from_scale"),
+        from_scale=maybe_scale("from_scale"),
+        base_id=integer("base_id") if "base_id" in fields else 0,
+        base_start_step=maybe_integer("base_start_step"),
+        base_from_scale=maybe_scale("base_from_scale"),
         scale=scale("scale"),
         min_scale=scale("min_scale"),
         max_scale=scale("max_scale"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from lrwatch.errors import ProtocolError
 from lrwatch.protocol import document
-from lrwatch.protocol.document import integer_field, number_field, text_field
+from lrwatch.protocol.document import integer_field, number_field, printable, text_field
 from lrwatch.protocol.plan import MAX_STEP, Plan, hold, plan_from_json
 
 SCHEMA = "lrwatch.control/1"
@@ -104,6 +104,18 @@ class Control:
         """Whether a client follows the plan, or only reports it."""
         return self.mode in ("auto", "approve")
 
+    def scale_at(self, step: int) -> float:
+        """Return base x plan at a step; parts whose start is not resolved yet count as beginning there.
+
+        A step before a part's start gives the scale at its start: a training that was restored to an earlier
+        step goes on with what was asked of it.
+        """
+        scale = 1.0
+        for part in (self.base, self.plan):
+            if part is not None:
+                scale *= part.scale_at(max(step - part.start_step, 0) if part.start_step is not None else 0)
+        return scale
+
     def encode(self) -> bytes:
         """Return the bytes of the control file."""
         return document.encode(
@@ -186,8 +198,8 @@ def _why_from_json(fields: object) -> Why | None:
         return None
     signal, step = fields.get("signal"), fields.get("step")
     return Why(
-        kind=str(fields.get("kind", ""))[:64],
-        signal=signal[:256] if isinstance(signal, str) else None,
+        kind=printable(str(fields.get("kind", ""))[:64]),
+        signal=printable(signal[:256]) if isinstance(signal, str) else None,
         step=step if isinstance(step, int) and not isinstance(step, bool) else None,
-        text=str(fields.get("text", ""))[:2000],
+        text=printable(str(fields.get("text", ""))[:2000]),
     )

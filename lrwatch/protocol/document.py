@@ -1,4 +1,4 @@
-"""Small JSON documents that change hands between processes: decoded strictly, read with care, written whole."""
+"""Small JSON documents between processes: decoded strictly, read with care, written whole."""
 
 import contextlib
 import json
@@ -157,11 +157,16 @@ def number_field(fields: Mapping[str, Any], key: str, where: str, low: float, hi
 
 
 def text_field(fields: Mapping[str, Any], key: str, where: str) -> str:
-    """Return `fields[key]` if it is a string."""
+    """Return `fields[key]` if it is a string, fit to be printed."""
     value = fields.get(key)
     if not isinstance(value, str):
         raise ProtocolError("field", f"{where}.{key} must be a string, not {value!r}")
-    return value
+    return printable(value)
+
+
+def printable(text: str) -> str:
+    """Replace the lone surrogates that JSON can smuggle in and that no terminal, page or journal can encode."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -1,0 +1,170 @@
+"""The command line: parses, calls, prints, and nothing else."""
+
+import dataclasses
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from lrwatch import __version__
+from lrwatch.clock import SystemClock
+from lrwatch.config import Config, load_config, split_listen
+from lrwatch.daemon import Daemon
+from lrwatch.demo import run_demo
+from lrwatch.errors import LrwatchError, NotPossible, UsageError
+from lrwatch.replay import Replay
+from lrwatch.shown import replay_story, status_table
+from lrwatch.status import statuses
+from lrwatch.tail.discover import STANDARD_INPUT
+from lrwatch.tail.wake import Waker
+from lrwatch.telemetry import logs
+from lrwatch.telemetry.server import Server
+
+
+class _Group(click.Group):
+    """Turns the program's own errors into one line on standard error and the contract's exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LrwatchError as error:
+            click.echo(f"lrwatch: {error}", err=True)
+            ctx.exit(error.exit_status)
+
+
+def _config_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--config", "config_file", type=click.Path(path_type=Path), help="A TOML file; see `lrwatch check-config`."
+    )(command)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lrwatch")
+def main() -> None:
+    r"""Watch trainings and adjust their learning rate.
+
+    \b
+    Examples:
+      lrwatch demo                     see it work, in half a minute
+      lrwatch replay runs/exp1         what it would have said about a finished training
+      lrwatch watch runs               watch every training below runs/
+    """
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.option("--listen", metavar="HOST:PORT", help="Where /metrics and /healthz are served; port 0 takes a free one.")
+@_config_option
+@click.option(
+    "--mode",
+    type=click.Choice(["advise", "approve", "auto"]),
+    help="auto: apply; approve: wait for a person; advise: only say.  [default: auto]",
+)
+@click.option("--control-dir", type=click.Path(path_type=Path), help="Keep control files here, not beside the logs.")
+@click.option("--once", is_flag=True, help="Read what is there, write the control files, and end.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def watch(
+    paths: tuple[Path, ...],
+    listen: str | None,
+    config_file: Path | None,
+    mode: Any,
+    control_dir: Path | None,
+    once: bool,
+    log_format: Any,
+) -> None:
+    """Watch the trainings that log below PATH: a directory, a file, or - for standard input.
+
+    A missing or empty PATH is waited for. SIGTERM and Ctrl-C end it.
+    """
+    config = _config(config_file)
+    if mode is not None:
+        config = dataclasses.replace(config, watch=dataclasses.replace(config.watch, mode=mode))
+    log = logs.configure(log_format)
+    host, port = split_listen(listen or config.serve.listen, "--listen" if listen else "serve.listen")
+    directories = [path if path.is_dir() else path.parent for path in paths if path != STANDARD_INPUT]
+    waker = Waker(directories)
+    daemon = Daemon(paths, config, control_dir=control_dir, clock=SystemClock(), waker=waker)
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: daemon.stop())
+        if once:
+            daemon.once()
+            return
+        with Server(
+            host, port, registry=daemon.metrics.registry, health=daemon.health, runs=daemon.snapshots
+        ) as server:
+            listens_on, at_port = server.start()
+            listening = f"{listens_on}:{at_port}"
+            log.info("watching", extra=logs.fields(paths=" ".join(map(str, paths)), listen=listening))
+            daemon.run()
+    finally:
+        waker.close()
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the events as JSON Lines.")
+@_config_option
+def replay(path: Path, as_json: bool, config_file: Path | None) -> None:
+    r"""Say what would have been said about a finished training; write nothing.
+
+    \b
+    Example:
+      lrwatch replay runs/exp1 --json | jq 'select(.event == "verdict")'
+    """
+    replayed = Replay(path, _config(config_file))
+    if as_json:
+        for event in replayed.events():
+            click.echo(json.dumps(event, allow_nan=False))
+    else:
+        replay_story(replayed, Console())
+    for file, why in replayed.problems.items():
+        click.echo(f"lrwatch: {file}: {why}", err=True)
+
+
+@main.command()
+@click.argument("path", default=".", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per run.")
+def status(path: Path, as_json: bool) -> None:
+    """Show the verdicts, control state and acknowledgement of each run below PATH, from its files."""
+    if not path.exists():
+        raise NotPossible(f"{path}: no such file or directory")
+    found = list(statuses(path))
+    if not found:
+        raise NotPossible(f"{path}: no run here has been watched (no lrwatch/control.json or journal below it)")
+    if as_json:
+        for run in found:
+            click.echo(json.dumps(run.to_json(), allow_nan=False))
+    else:
+        Console().print(status_table(found))
+
+
+@main.command("check-config")
+@click.argument("file", type=click.Path(path_type=Path))
+def check_config(file: Path) -> None:
+    """Validate a configuration; an error names file, key, value and what would be right."""
+    load_config(file)
+    click.echo(f"{file}: fine")
+
+
+@main.command()
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep logs and control files in this new directory.")
+def demo(seed: int, keep: Path | None) -> None:
+    """See it work: a training with a bad learning rate, watched by a daemon, beside the same one unwatched.
+
+    Takes less than 45 seconds. Exit status 1 unless the watched one ends lower.
+    """
+    if keep is not None and keep.exists():
+        raise UsageError(f"--keep {keep}: exists already")
+    if not run_demo(seed, keep, Console()):
+        sys.exit(1)
+
+
+def _config(file: Path | None) -> Config:
+    return Config() if file is None else load_config(file)

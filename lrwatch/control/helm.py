@@ -1,0 +1,231 @@
+"""The helm of a run: the one desired state, who it is for, and what the training says became of it."""
+
+import dataclasses
+from typing import Any
+
+from lrwatch.clock import Clock
+from lrwatch.config import Config, Mode
+from lrwatch.control.desk import Desk
+from lrwatch.control.events import acknowledged_event, published_event, training_event
+from lrwatch.control.past import Past
+from lrwatch.control.steps import StepMap
+from lrwatch.detect.rates import Rates
+from lrwatch.policy.base import Client, Decision
+from lrwatch.protocol import Acknowledgement, Control, Plan, Request, Why, hold
+
+STALE_SECONDS = 60.0
+
+_RAMP_SAMPLES = 8
+
+
+class Helm:
+    """Keeps `control` and brings it to the desk, one decision line for each seq.
+
+    Parameters
+    ----------
+    past
+        What an earlier watcher of the run left; its state is carried on.
+    rates
+        Told with which scale the training goes on, so that the judges know the learning rate in use.
+    live
+        Whether time passes: only then can an acknowledgement be late.
+
+    Attributes
+    ----------
+    control
+        The desired state.
+    ack
+        The newest acknowledgement; None before the first.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        desk: Desk,
+        past: Past,
+        rates: Rates,
+        config: Config,
+        clock: Clock,
+        *,
+        writer: str,
+        mode: Mode,
+        live: bool,
+    ) -> None:
+        self._run, self._desk, self._past, self._rates, self._clock = run, desk, past, rates, clock
+        self._schedule, self._mode, self._live = config.schedule, mode, live
+        self._steps = StepMap()
+        self._plans = dict(past.plans)
+        self._decided_plan = past.decided_plan
+        self._heard_at: float | None = None
+        start = Control(run=run, writer=writer, generation=0, seq=0, plan=hold())
+        self.control = start if past.control is None else dataclasses.replace(past.control, run=run, writer=writer)
+        self.ack: Acknowledgement | None = None
+        for event in past.acknowledgements:
+            self._apply_event(event)
+
+    def take_over(self, step: int | None) -> None:
+        """Begin above every seq and generation that was ever seen, and publish."""
+        ack, _ = self._desk.hear()
+        self._past.add_acknowledgement(ack)
+        generation, seq = self._past.generation + 1, self._past.seq
+        self.control = dataclasses.replace(self.control, generation=generation, seq=seq)
+        if self._past.control is None:
+            self._publish("start", step, plan=hold())
+        else:
+            self._publish("takeover", step)
+        if ack is not None:
+            self._acknowledge(ack, step)
+
+    def hear(self, step: int | None) -> None:
+        """Look for news from the training; `step` is the newest of the log."""
+        ack, news = self._desk.hear()
+        if ack is not None and news:
+            self._acknowledge(ack, step)
+
+    def carry_out(self, decision: Decision) -> int:
+        """Publish a granted decision; returns its seq."""
+        request = decision.request
+        if request is not None and request.before_step is not None:
+            request = dataclasses.replace(request, before_step=self._steps.to_client(request.before_step))
+        verdict = decision.verdict
+        self._publish(
+            verdict.kind,
+            decision.step,
+            action=decision.action,
+            plan=decision.plan,
+            request=request,
+            why=Why(verdict.kind, verdict.signal, decision.step, decision.text),
+            verdict_step=verdict.step,
+        )
+        self._decided_plan = self.control.plan.id
+        return self.control.seq
+
+    @property
+    def held(self) -> bool:
+        """Whether what is decided is advice only."""
+        return self._mode == "advise"
+
+    @property
+    def waits_for_person(self) -> bool:
+        """Whether a person must approve each decision."""
+        return self._mode == "approve"
+
+    @property
+    def scale(self) -> float:
+        """Where the training's scale is going; where it is, while decisions are advice only."""
+        standing = 1.0 if self.ack is None else self.ack.scale
+        return standing if self.held else self.goal
+
+    @property
+    def goal(self) -> float:
+        """The scale at which the present plan ends."""
+        plan = self.control.plan
+        return plan.scale_at(plan.steps, 1.0 if self.ack is None else self.ack.scale)
+
+    @property
+    def client(self) -> Client:
+        """Whether a training listens."""
+        if self._heard_at is None:
+            return "absent"
+        late = self._live and self._clock.monotonic() - self._heard_at > STALE_SECONDS
+        return "stale" if late else "alive"
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether the training has yet to begin the newest plan that a decision made."""
+        begun = 0 if self.ack is None or self.ack.start_step is None else self.ack.plan_id
+        return self._decided_plan > begun
+
+    def _acknowledge(self, ack: Acknowledgement, step: int | None) -> None:
+        before, self.ack = self.ack, ack
+        self._heard_at = self._clock.monotonic()
+        if ack.training_id != self.control.training_id:
+            self._meet(ack, step)
+        if step is not None and ack.step is not None:
+            self._steps.learn(step, ack.step)
+        if before is None or _essence(before) != _essence(ack):
+            event = acknowledged_event(self._run, ack, step)
+            self._apply_event(event)
+            self._desk.note(event)
+
+    def _meet(self, ack: Acknowledgement, step: int | None) -> None:
+        """Another training than the one known speaks up; or the first one, which only needs its name told."""
+        if self.control.training_id is None:
+            self._publish("training", step, training_id=ack.training_id)
+            return
+        self._desk.note(training_event(self._run, ack.training_id, step))
+        self._rates.forget()
+        self._decided_plan = 0
+        self._publish("training", step, training_id=ack.training_id, plan=hold(), request=Request())
+
+    def _apply_event(self, event: dict[str, Any]) -> None:
+        """Tell the rates with which scale the training goes on, along the whole of a ramp."""
+        if event.get("status") not in ("applied", "clamped"):
+            return
+        plan = self._plans.get(event["plan_id"])
+        start, client_step, scale = event.get("start_step"), event.get("client_step"), float(event["scale"])
+        if plan is None or start is None or plan.repeat_from is not None:
+            if client_step is not None:
+                self._rates.acknowledged(self._steps.to_log(client_step), scale)
+            return
+        standing = float(event.get("from_scale") or 1.0)
+        for sample in range(_RAMP_SAMPLES + 1):
+            into = plan.steps * sample // _RAMP_SAMPLES
+            self._rates.acknowledged(self._steps.to_log(start + into), plan.scale_at(into, standing))
+
+    def _publish(
+        self,
+        because: str,
+        step: int | None,
+        *,
+        action: str = "scale",
+        training_id: str | None = None,
+        plan: Plan | None = None,
+        request: Request | None = None,
+        why: Why | None = None,
+        verdict_step: int | None = None,
+    ) -> None:
+        """Make the next seq: its decision line first, then the control file."""
+        seq = self.control.seq + 1
+        changes: dict[str, Any] = {
+            "seq": seq,
+            "mode": "advise" if self.held else "auto",
+            "issued_at": self._clock.wall(),
+            "base": _identified(self._schedule, self.control.base, seq),
+        }
+        if training_id is not None:
+            changes["training_id"] = training_id
+        if plan is not None:
+            changes["plan"] = self._plans[seq] = dataclasses.replace(plan, id=seq)
+        if request is not None:
+            changes["request"] = dataclasses.replace(request, id=seq if request.kind != "none" else 0)
+        if why is not None:
+            changes["why"] = why
+        self.control = dataclasses.replace(self.control, **changes)
+        more = {} if why is None else {"signal": why.signal, "verdict_step": verdict_step, "text": why.text}
+        self._desk.note(published_event(self.control, step, action, because, **more))
+        self._desk.publish(self.control)
+
+
+def _essence(ack: Acknowledgement) -> tuple[object, ...]:
+    """Return what of an acknowledgement is worth a line in the journal when it changes."""
+    return (
+        ack.training_id,
+        ack.seq,
+        ack.plan_id,
+        ack.request_id,
+        ack.status,
+        ack.refused_because,
+        ack.start_step,
+        ack.restored_to_step,
+        ack.finished,
+    )
+
+
+def _identified(schedule: Plan | None, present: Plan | None, seq: int) -> Plan | None:
+    """Return the base schedule under the seq that introduced it: the present one where it is the same."""
+    if schedule is None:
+        return None
+    if present is not None and dataclasses.replace(present, id=0) == dataclasses.replace(schedule, id=0):
+        return present
+    return dataclasses.replace(schedule, id=seq)

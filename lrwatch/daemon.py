@@ -1,0 +1,268 @@
+"""The daemon: finds runs, polls each in turn, and lets no run's trouble become another's.
+
+One thread owns the road. HTTP runs beside it and reads finished snapshots.
+"""
+
+import dataclasses
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lrwatch.clock import Clock
+from lrwatch.config import Config
+from lrwatch.control.desk import FileDesk
+from lrwatch.control.events import Event
+from lrwatch.control.publisher import TakenOver
+from lrwatch.errors import NotPossible
+from lrwatch.model import RunSnapshot
+from lrwatch.source import RunSource
+from lrwatch.tail.discover import RunFiles, discover
+from lrwatch.tail.wake import Waker
+from lrwatch.telemetry.logs import fields
+from lrwatch.telemetry.metrics import WatcherMetrics
+from lrwatch.telemetry.server import Health
+from lrwatch.watcher import RunWatcher
+
+READ_LIMIT = 16 << 20
+
+_FIRST_BACKOFF = 1.0
+_LONGEST_BACKOFF = 60.0
+_STUCK_SECONDS = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """Watches every run below some paths.
+
+    Parameters
+    ----------
+    paths
+        Log directories or files; what is missing or empty is waited for.
+    control_dir
+        Where to keep control files when they do not belong beside the logs; None: beside them.
+    waker
+        Waits between two turns.
+
+    Attributes
+    ----------
+    metrics
+        What `/metrics` renders.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], config: Config, *, control_dir: Path | None, clock: Clock, waker: Waker
+    ) -> None:
+        self._paths, self._config, self._control_dir = paths, config, control_dir
+        self._clock, self._waker = clock, waker
+        self._writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._slots: dict[Path, _Slot] = {}
+        self._discovered_at: float | None = None
+        self._turned_at: float | None = None
+        self._stopping = False
+        self._snapshots: tuple[RunSnapshot, ...] = ()
+        self.metrics = WatcherMetrics(lambda: self._snapshots)
+
+    def run(self) -> None:
+        """Take turns until `stop`."""
+        while not self._stopping:
+            self.turn()
+            if not self._stopping:
+                self._waker.wait(self._config.watch.poll_seconds)
+        self.close()
+
+    def once(self) -> None:
+        """Take turns until everything that is there has been read and answered.
+
+        Raises
+        ------
+        NotPossible
+            There was nothing to read.
+        """
+        self.turn()
+        while not self._stopping and any(slot.behind for slot in self._slots.values()):
+            self.turn()
+        self.close()
+        if not any(snapshot.records for snapshot in self._snapshots):
+            raise NotPossible(f"no records found in {', '.join(str(path) for path in self._paths)}")
+
+    def turn(self) -> None:
+        """Look for new files if it is time, and poll every run once."""
+        began = self._clock.monotonic()
+        if self._discovered_at is None or began - self._discovered_at >= self._config.watch.discover_seconds:
+            self._discover()
+            self._discovered_at = began
+        for slot in self._slots.values():
+            if self._stopping:
+                break
+            slot.poll()
+        self._snapshots = tuple(slot.snapshot for slot in self._slots.values())
+        self._turned_at = self._clock.monotonic()
+        self.metrics.observe(self._turned_at - began)
+
+    def stop(self) -> None:
+        """Let `run` return after the run that it is at; may be called from a signal handler."""
+        self._stopping = True
+        self._waker.wake()
+
+    def close(self) -> None:
+        """Let go of every run's files."""
+        for slot in self._slots.values():
+            slot.close()
+
+    def snapshots(self) -> Sequence[RunSnapshot]:
+        """Return the runs as they stood after the last turn; may be called from any thread."""
+        return self._snapshots
+
+    def health(self) -> Health:
+        """Say whether turns still complete; may be called from any thread."""
+        if self._turned_at is None:
+            return Health(ok=True, reason="reading for the first time")
+        age = self._clock.monotonic() - self._turned_at
+        longest = max(_STUCK_SECONDS, 10 * self._config.watch.poll_seconds)
+        if age > longest:
+            return Health(ok=False, reason=f"no turn completed for {age:.0f} s", seconds_since_poll=age)
+        return Health(ok=True, seconds_since_poll=age)
+
+    def _discover(self) -> None:
+        for path in self._paths:
+            for files in discover(path):
+                slot = self._slots.get(files.directory)
+                if slot is None:
+                    named = self._with_own_name(files)
+                    _log.info("found a run", extra=fields(run=named.name, directory=str(named.directory)))
+                    self._slots[files.directory] = _Slot(named, self._open, self._clock)
+                else:
+                    slot.update(files)
+
+    def _with_own_name(self, files: RunFiles) -> RunFiles:
+        """Keep apart runs of one name below several paths."""
+        if any(slot.name == files.name for slot in self._slots.values()):
+            return dataclasses.replace(files, name=files.directory.as_posix().lstrip("/"))
+        return files
+
+    def _open(self, files: RunFiles) -> tuple[RunWatcher, RunSource, FileDesk]:
+        home = files.directory if self._control_dir is None else self._control_dir / files.name
+        desk = FileDesk(home / "lrwatch", self._clock, self._config.watch.beat_seconds, _tell)
+        source = RunSource(files)
+        watcher = RunWatcher(
+            files.name,
+            str(files.directory),
+            source,
+            desk,
+            self._config,
+            self._clock,
+            writer=self._writer,
+            mode=self._config.watch.mode,
+            live=True,
+            catch_up=True,
+            limit=READ_LIMIT,
+        )
+        return watcher, source, desk
+
+
+class _Slot:
+    """One run's place in the daemon: it is polled, or set aside with a reason and tried again later."""
+
+    def __init__(
+        self,
+        files: RunFiles,
+        opened: Callable[[RunFiles], tuple[RunWatcher, RunSource, FileDesk]],
+        clock: Clock,
+    ) -> None:
+        self._files, self._opener, self._clock = files, opened, clock
+        self._open: tuple[RunWatcher, RunSource, FileDesk] | None = None
+        self._set_aside: str | None = None
+        self._retry_at: float | None = clock.monotonic()
+        self._backoff = _FIRST_BACKOFF
+        self._last = RunSnapshot(files.name, str(files.directory))
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self._files.name
+
+    @property
+    def directory(self) -> Path:
+        """The run's directory."""
+        return self._files.directory
+
+    @property
+    def behind(self) -> bool:
+        """Whether there are bytes that this run has not yet read, and could."""
+        return self._open is not None and (self._open[1].lag > 0 or not self._open[0].armed)
+
+    @property
+    def snapshot(self) -> RunSnapshot:
+        """The run as it stands, or stood when it was set aside."""
+        if self._open is not None:
+            watcher, _, desk = self._open
+            snapshot = watcher.snapshot
+            rejected = {**snapshot.rejected, **{f"ack_{key}": value for key, value in desk.rejected.items()}}
+            self._last = dataclasses.replace(
+                snapshot, rejected=rejected, control_writes=desk.writes, control_write_failures=desk.failures
+            )
+        return dataclasses.replace(self._last, set_aside=self._set_aside)
+
+    def update(self, files: RunFiles) -> None:
+        """Take note of files that have appeared."""
+        self._files = dataclasses.replace(files, name=self._files.name)
+        if self._open is not None:
+            self._open[1].update(self._files)
+
+    def poll(self) -> None:
+        """Poll the run; whatever goes wrong with it is this run's alone."""
+        try:
+            if self._open is None:
+                if self._retry_at is None or self._clock.monotonic() < self._retry_at:
+                    return
+                self._open = self._opener(self._files)
+                self._set_aside = None
+            watcher, source, desk = self._open
+            watcher.poll()
+        except TakenOver as event:
+            self._put_aside(str(event), retry=False)
+        except (NotPossible, OSError) as error:
+            self._put_aside(str(error), retry=True)
+        except Exception as error:  # noqa: BLE001 - a defect met in one run must not stop the others
+            _log.exception("a defect of lrwatch stopped this run", extra=fields(run=self.name))
+            self._put_aside(f"{type(error).__name__}: {error}", retry=True)
+        else:
+            self._backoff = _FIRST_BACKOFF
+            for path, why in source.errors.items():
+                _log.warning("cannot read a log", extra=fields(key=f"log {path}", run=self.name, path=path, why=why))
+            if desk.problem is not None:
+                _log.error("cannot write", extra=fields(key=f"write {self.name}", run=self.name, why=desk.problem))
+
+    def close(self) -> None:
+        """Let go of the run's files."""
+        if self._open is not None:
+            self._last = self.snapshot
+            self._open[0].close()
+            self._open = None
+
+    def _put_aside(self, why: str, *, retry: bool) -> None:
+        self.close()
+        self._set_aside = why
+        self._retry_at = self._clock.monotonic() + self._backoff if retry else None
+        self._backoff = min(2 * self._backoff, _LONGEST_BACKOFF)
+        _log.error("set a run aside", extra=fields(key=f"aside {self.name}", run=self.name, why=why))
+
+
+def _tell(event: Event) -> None:
+    """Log what a person who reads along wants to know."""
+    told = {key: event[key] for key in ("run", "seq", "step", "kind", "action", "refused_by") if event.get(key)}
+    if event["event"] == "verdict":
+        level = logging.WARNING if event["state"] == "raised" else logging.INFO
+        _log.log(level, f"{event['kind']} {event['state']}: {event['text']}", extra=fields(**told))
+    elif event["event"] == "decision" and "text" in event:
+        _log.warning(f"decision: {event['text']}", extra=fields(**told))
+    elif event["event"] == "acknowledged":
+        _log.info(f"the training {event['status']} scale {event['scale']:g}", extra=fields(**told))
+    elif event["event"] == "outcome":
+        _log.info(f"outcome: {event['verdict']}: {event['text']}", extra=fields(**told))
+    elif event["event"] == "gap":
+        _log.warning(f"gap in the log: {event['reason']}", extra=fields(bytes=event["bytes"], **told))

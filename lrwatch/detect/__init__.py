@@ -1,0 +1,1 @@
+"""Judges: one file per verdict kind, over shared statistics."""

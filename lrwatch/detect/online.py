@@ -1,0 +1,120 @@
+"""Statistics that the judges share: a trend with an honest error, a robust spread, a repeating pattern."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrwatch.series import Blocks
+
+Columns = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """A straight line through blocks.
+
+    Parameters
+    ----------
+    slope
+        Change of the value per training step.
+    error
+        Standard error of the slope, widened for the correlation of neighbouring blocks.
+    freedom
+        Effective degrees of freedom of the error.
+    spread
+        Standard deviation of a block around the line.
+    correlation
+        Lag-1 autocorrelation of the residuals, corrected for its small-sample bias and clipped to [0, 0.9].
+    """
+
+    slope: float
+    error: float
+    freedom: float
+    spread: float
+    correlation: float
+
+    def quantile(self, z: float) -> float:
+        """Turn a normal quantile into that of Student's t, to first order (Cornish and Fisher 1938)."""
+        return z * (1.0 + (z * z + 1.0) / (4.0 * self.freedom))
+
+
+def trend(blocks: Blocks) -> Trend:
+    """Fit a line by least squares, with an AR(1) correction of its error.
+
+    The variance of the slope is s2/Sxx (1 + r)/(1 - r), r being the lag-1 autocorrelation of the residuals
+    plus its small-sample bias (2 + 4r)/m. On flat noise from white to an exponential moving average with
+    0.98 it holds a nominal 1 % test at 0.6 to 3.3 %, where the plain test rises to 41 %.
+
+    Parameters
+    ----------
+    blocks
+        At least 4.
+    """
+    x = blocks.steps - blocks.steps.mean()
+    y = blocks.values - blocks.values.mean()
+    count = len(x)
+    sxx = float(x @ x)
+    if sxx <= 0.0:
+        return Trend(0.0, math.inf, 3.0, float(y.std()), 0.0)
+    slope = float(x @ y) / sxx
+    residuals = y - slope * x
+    squares = float(residuals @ residuals)
+    if squares <= 0.0:
+        return Trend(slope, 0.0, count - 2.0, 0.0, 0.0)
+    raw = float(residuals[1:] @ residuals[:-1]) / squares
+    correlation = min(max(raw + (2.0 + 4.0 * max(raw, 0.0)) / count, 0.0), 0.9)
+    inflation = (1.0 + correlation) / (1.0 - correlation)
+    variance = squares / (count - 2)
+    return Trend(
+        slope,
+        math.sqrt(variance / sxx * inflation),
+        max(count / inflation - 2.0, 3.0),
+        math.sqrt(variance),
+        correlation,
+    )
+
+
+def robust_spread(values: Columns) -> float:
+    """Return the standard deviation that the median absolute difference of neighbours implies.
+
+    Differences make it blind to a slow trend, the median to single outliers. For Gaussian noise the median
+    absolute difference is 0.6745 sqrt(2) standard deviations.
+    """
+    if len(values) < 2:
+        return 0.0
+    return float(np.median(np.abs(np.diff(values)))) / (0.6745 * math.sqrt(2.0))
+
+
+def repetition(values: Columns) -> tuple[float, float]:
+    """Say how strongly blocks repeat, and with which period.
+
+    After removal of a parabola, the strength of a period T is min(-r(T/2), r(T), -r(3T/2)), r being the
+    autocorrelation: a swing is opposite to itself after half a period, the same after a whole one, and
+    opposite again after one and a half. Noise of any colour seldom does all three.
+
+    Returns
+    -------
+    tuple of float
+        The largest strength over 2 <= T <= m/4, in [-1, 1], and its period in blocks.
+    """
+    count = len(values)
+    x = np.linspace(-1.0, 1.0, count)
+    basis = np.stack([np.ones(count), x, x * x], axis=1)
+    residuals = values - basis @ np.linalg.lstsq(basis, values, rcond=None)[0]
+    scale = float(np.abs(residuals).max())
+    if scale <= 1e-12 * max(float(np.abs(values).max()), 1e-300):
+        return 0.0, 0.0
+    residuals = residuals / scale
+    power = np.abs(np.fft.rfft(residuals, 2 * count)) ** 2
+    correlation = np.fft.irfft(power)[:count]
+    correlation = correlation / correlation[0] * count / (count - np.arange(count))
+    periods = np.arange(2, count // 4 + 1)
+    lags = np.arange(count)
+    strength = np.minimum(
+        np.minimum(-np.interp(periods / 2, lags, correlation), correlation[periods]),
+        -np.interp(1.5 * periods, lags, correlation),
+    )
+    best = int(np.argmax(strength))
+    return float(strength[best]), float(periods[best])

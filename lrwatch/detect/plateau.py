@@ -1,0 +1,126 @@
+"""Plateau: going on at this learning rate promises less than a cut of it would bring.
+
+An equivalence test, never a failure to find a trend: the *upper* confidence bound of what another stretch as
+long as the one so far would gain must lie below what a cut gains. Silence is the answer to noise.
+"""
+
+from lrwatch.config import PlateauConfig
+from lrwatch.detect.base import Finding, after
+from lrwatch.detect.online import Trend, trend
+from lrwatch.model import Kind
+from lrwatch.series import Blocks, Series
+
+_Z = 2.0
+_SHARES = (0.75, 0.5, 0.25, 0.125)
+_FEWEST_BLOCKS = 16
+_KINK = 0.25
+_AGREEING_LOOKS = 2
+
+
+class Plateau:
+    """The loss has stopped improving at a learning rate that stands still.
+
+    With b the slope of the window (its standard error SE), t the steps of the training so far (the only guess at
+    what is still to come), and g = -b t the gain of another t steps, the window shows a plateau where
+
+        g + z SE t < max(gain * |level|, gain / 2 * progress, g_before / 4)
+
+    at two looks in a row, g_before being the same gain measured on the window before. Windows are three quarters, a half, a
+    quarter and an eighth of the records at this learning rate.
+    """
+
+    kind: Kind = "plateau"
+
+    def __init__(self, config: PlateauConfig) -> None:
+        self._config = config
+        self.next_look = config.min_records
+        self._agreeing = 0
+        self._holds: Finding | None = None
+
+    def look(self, series: Series) -> Finding | None:
+        """Judge the series as `Detector` says."""
+        self.next_look = after(series.count, 0.04, 4096)
+        if not self._can_judge(series):
+            self._agreeing, self._holds = 0, None
+            return None
+        elapsed = float(series.last_step - series.first_step)
+        level = abs(float(series.window(series.steady, 16).last(4).values.mean()))
+        progress = max(series.first - series.last, 0.0)
+        floor = max(self._config.gain * level, self._config.gain / 2 * progress)
+        verdicts = [self._window(series, share, elapsed, floor) for share in _SHARES]
+        found = next((finding for finding in verdicts if isinstance(finding, Finding)), None)
+        improving = any(verdict is True for verdict in verdicts)
+        if found is not None:
+            self._agreeing += 1
+            if self._agreeing >= _AGREEING_LOOKS and self._holds is None:
+                self._holds = found
+        else:
+            self._agreeing = 0
+            if improving:
+                self._holds = None
+        return self._holds
+
+    def rewound(self, count: int) -> None:
+        """Start again where the series stands."""
+        self._agreeing, self._holds = 0, None
+        self.next_look = max(count + 1, self._config.min_records)
+
+    def _can_judge(self, series: Series) -> bool:
+        """Say whether the learning rate has stood still long enough, at a height where a cut means something."""
+        return (
+            series.steady >= max(self._config.min_records, 0.1 * series.count)
+            and series.rate > 0.01 * series.peak_rate
+            and series.last_step > series.steady_step
+        )
+
+    def _window(self, series: Series, share: float, elapsed: float, floor: float) -> Finding | bool:
+        """Return a finding, True where the window still improves by more than the floor, False for neither."""
+        records = int(series.steady * share)
+        blocks = series.window(records, 48)
+        if len(blocks) < _FEWEST_BLOCKS:
+            return False
+        line = trend(blocks)
+        if line.correlation >= 0.6:
+            return False
+        gain, error = -line.slope * elapsed, line.error * elapsed
+        bound = max(floor, _KINK * self._gain_before(series, records, blocks, share, elapsed))
+        upper = gain + line.quantile(_Z) * error
+        if upper < bound:
+            return _finding(blocks, line, elapsed, gain, upper, bound)
+        return gain - 3.0 * error > bound
+
+    def _gain_before(self, series: Series, records: int, blocks: Blocks, share: float, elapsed: float) -> float:
+        """Return what the window before promised, if it is one, and surely improved."""
+        if share > 0.25:
+            return 0.0
+        both = series.window(2 * records, 64)
+        older = Blocks(
+            both.steps[: len(both) // 2],
+            both.values[: len(both) // 2],
+            both.rates[: len(both) // 2],
+            both.per,
+        )
+        if len(older) < _FEWEST_BLOCKS or older.steps[-1] >= blocks.steps[-1]:
+            return 0.0
+        line = trend(older)
+        return -line.slope * elapsed if -line.slope > 4.0 * line.error else 0.0
+
+
+def _finding(blocks: Blocks, line: Trend, elapsed: float, gain: float, upper: float, bound: float) -> Finding:
+    since = int(blocks.steps[0])
+    return Finding(
+        since,
+        "info",
+        f"has not improved since step {since}: another {elapsed:.0f} steps at this learning rate "
+        f"promise at most {max(upper, 0.0):.3g}, a cut about {bound:.3g}",
+        {
+            "gain": gain,
+            "gain_upper": upper,
+            "threshold": bound,
+            "slope": line.slope,
+            "slope_error": line.error,
+            "window_records": len(blocks) * blocks.per,
+            "elapsed_steps": elapsed,
+            "level": float(blocks.values.mean()),
+        },
+    )

@@ -1,0 +1,62 @@
+"""Which format a stream is in, told from its first bytes."""
+
+import json
+from pathlib import Path
+
+from lrwatch.formats.base import Format
+from lrwatch.formats.jsonl import JsonLines
+from lrwatch.formats.records import headers
+from lrwatch.formats.tfevents import EventFile
+
+HEAD = 64 * 1024
+"""How many bytes decide at most."""
+
+PRECEDENCE = ("tfevents", "jsonl")
+"""Whose copy of a signal counts where several files of a run have it; the formats named here come first."""
+
+_LINE_SUFFIXES = (".jsonl", ".ndjson")
+_CONTROLS = str.maketrans("", "", "".join(map(chr, set(range(32)) - set(b"\t\n\f\r\b\x1b"))) + "\ufffd")
+
+
+def recognise(path: Path, head: bytes) -> Format | None:
+    """Return a fresh reader of the format that `head`, the first bytes of `path`, is in.
+
+    The content decides; the name helps where the content leaves it open. A stream of lines from standard
+    input (`path` is ``-``) or from a ``.jsonl`` file is read as JSON Lines as long as it is text.
+
+    Parameters
+    ----------
+    head
+        At most `HEAD` bytes are looked at.
+
+    Returns
+    -------
+    Format or None
+        None where the format is not known: not yet, while `head` is shorter than `HEAD` and may grow.
+    """
+    head = head[:HEAD]
+    starts = headers(head)[0]
+    if len(starts) and (starts[0] == 0 or "tfevents" in path.name):
+        return EventFile()
+    if not head or not _is_text(head):
+        return None
+    if path.suffix in _LINE_SUFFIXES or path == Path("-") or _has_objects(head):
+        return JsonLines()
+    return None
+
+
+def _is_text(head: bytes) -> bool:
+    """Say whether at most a tenth of `head` is what no text has: a hole of zeros or a bad character passes."""
+    text = head.decode("utf-8", "replace")
+    return len(text) - len(text.translate(_CONTROLS)) <= len(text) / 10
+
+
+def _has_objects(head: bytes) -> bool:
+    """Say whether a whole line of `head` is a JSON object."""
+    for line in head.split(b"\n")[:-1]:
+        if line.startswith(b"{"):
+            try:
+                return isinstance(json.loads(line.decode("utf-8", "replace")), dict)
+            except (ValueError, RecursionError):
+                continue
+    return False

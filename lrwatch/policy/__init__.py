@@ -1,0 +1,1 @@
+"""Decisions: rules turn verdicts into wishes, guardrails refuse what may not be, outcomes are followed up."""

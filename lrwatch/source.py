@@ -1,0 +1,253 @@
+"""All files of one run as one stream of records."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrwatch.formats import HEAD, PRECEDENCE, recognise
+from lrwatch.formats.base import Format, choose
+from lrwatch.formats.interleave import Lane, Order, merge
+from lrwatch.model import Chunk, Gap, Rejected, Scalars
+from lrwatch.tail.discover import STANDARD_INPUT, LogFile, RunFiles
+from lrwatch.tail.follower import Follower
+from lrwatch.tail.standard_input import StandardInput
+
+OWN_TAGS = "lrwatch/"
+"""Tags that the watcher writes: never the training's."""
+
+NOT_UNDERSTOOD = "neither TensorBoard events nor JSON Lines"
+
+_CHUNK = 4 << 20
+_MOST_NAMES = 65536
+
+
+class RunSource:
+    """Reads the logs of a run, each in its own format, as they grow.
+
+    Records come in the order of wall time (of step, where a file has no wall times) as far as they are read
+    at one time, so that ``train/`` and ``validation/`` advance together; each file's own order always stands.
+    What is found is never held back to wait for a file that has nothing more to give at the moment.
+
+    Where files of different formats have a signal of one name, only the copy in the format that comes first
+    in `lrwatch.formats.PRECEDENCE` is given. The tags of a sub-directory ``train/`` have that before them.
+
+    Parameters
+    ----------
+    files
+        The logs, as `lrwatch.tail.discover.discover` finds them.
+    whole
+        Whether the logs are finished: at their end, last lines without newline and torn records are given
+        too, without waiting for more.
+
+    Attributes
+    ----------
+    files
+        The logs, those found later included.
+    """
+
+    def __init__(self, files: RunFiles, *, whole: bool = False) -> None:
+        self._whole = whole
+        self._readers: dict[Path, _Reader] = {}
+        self._origins: dict[str, _Reader] = {}
+        self.update(files)
+
+    def update(self, files: RunFiles) -> None:
+        """Add the logs that have come; those that are known keep their place, also if they have gone."""
+        self.files = files
+        for log in files.files:
+            if log.path not in self._readers:
+                self._readers[log.path] = _Reader(log)
+
+    @property
+    def lag(self) -> int:
+        """Bytes on disk that are not read yet, and records read that are not given yet; 0 at the end.
+
+        A file that cannot be read or understood does not count.
+        """
+        return sum(reader.lag + len(reader.lane) for reader in self._readers.values())
+
+    @property
+    def errors(self) -> Mapping[str, str]:
+        """What keeps a file from being read or understood, by its path, for people."""
+        errors = {str(path): reader.error for path, reader in self._readers.items()}
+        return {path: error for path, error in errors.items() if error is not None}
+
+    @property
+    def origins(self) -> Mapping[str, tuple[Path, str]]:
+        """Path and format of the file in which each signal was met first."""
+        return {name: (reader.log.path, reader.format_name) for name, reader in self._origins.items()}
+
+    def read(self, limit: int | None = None) -> Iterator[Scalars | Gap | Rejected]:
+        """Yield what was appended since the last read, at most `limit` bytes of it."""
+        waiting = list(self._readers.values())
+        while waiting and (limit is None or limit > 0):
+            order = self._order()
+            reader = min(waiting, key=lambda reader: reader.lane.newest(order))
+            size, rejected = reader.fetch(_CHUNK if limit is None else min(limit, _CHUNK))
+            self._claim(reader)
+            if not size or not reader.lag:
+                waiting.remove(reader)
+            if limit is not None:
+                limit -= size
+            yield from rejected
+            yield from self._give(waiting)
+        if not any(reader.lag for reader in waiting):
+            yield from self.finish() if self._whole else self._give([])
+
+    def finish(self) -> Iterator[Scalars | Gap | Rejected]:
+        """Yield what is left, nothing more being written: last lines without newline, and all that is held."""
+        for reader in self._readers.values():
+            yield from reader.finish()
+            self._claim(reader)
+        yield from self._give([])
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for reader in self._readers.values():
+            reader.stream.close()
+
+    def _order(self) -> Order:
+        return "step" if any(reader.lane.has_walls is False for reader in self._readers.values()) else "wall"
+
+    def _give(self, waiting: list["_Reader"]) -> Iterator[Scalars | Gap]:
+        """Yield the records that nothing still to be read from the files in `waiting` can precede."""
+        order = self._order()
+        until = min((reader.lane.newest(order) for reader in waiting), default=math.inf)
+        gaps: list[Gap] | None = None
+        while gaps is None or gaps:
+            taken = ((reader, part) for reader in self._readers.values() for part in reader.lane.take(order, until))
+            parts = [part for part in (self._first_hand(reader, *part) for reader, part in taken) if len(part[1])]
+            if parts:
+                yield merge(parts)
+            gaps = [gap for reader in self._readers.values() for gap in reader.lane.take_gaps(order, until)]
+            yield from gaps
+
+    def _claim(self, reader: "_Reader") -> None:
+        """Note whose copy of the signals that `reader` has met for the first time counts."""
+        for name in reader.names_met:
+            origin = self._origins.get(name)
+            if origin is None and len(self._origins) < _MOST_NAMES:
+                self._origins[name] = reader
+            elif origin is not None and reader.precedence < origin.precedence:
+                self._origins[name] = reader
+        reader.names_met.clear()
+
+    def _first_hand(
+        self, reader: "_Reader", keys: NDArray[np.float64], block: Scalars
+    ) -> tuple[NDArray[np.float64], Scalars]:
+        """Leave out the signals that another file has in a format that comes first."""
+        copies = [
+            index
+            for index, name in enumerate(block.names)
+            if self._origins.get(name, reader).precedence < reader.precedence
+        ]
+        if not copies:
+            return keys, block
+        kept = ~np.isin(block.which, copies)
+        return keys[kept], choose(block, kept)
+
+
+class _Reader:
+    """One file: its bytes, its format, and the records that wait to be given.
+
+    Attributes
+    ----------
+    names_met
+        Signals met since somebody last looked here.
+    """
+
+    def __init__(self, log: LogFile) -> None:
+        self.log = log
+        self.stream: Follower | StandardInput = (
+            StandardInput() if log.path == STANDARD_INPUT else Follower(log.path, chunk_bytes=_CHUNK)
+        )
+        self.lane = Lane()
+        self.names_met: set[str] = set()
+        self._format: Format | None = None
+        self._head = b""
+        self._problem: str | None = None
+        self._has_ended = False
+
+    @property
+    def error(self) -> str | None:
+        return self.stream.error or self._problem
+
+    @property
+    def lag(self) -> int:
+        return 0 if self.error or self._has_ended else self.stream.lag
+
+    @property
+    def format_name(self) -> str:
+        return self._format.name if self._format else ""
+
+    @property
+    def precedence(self) -> int:
+        return PRECEDENCE.index(self.format_name) if self.format_name in PRECEDENCE else len(PRECEDENCE)
+
+    def fetch(self, limit: int) -> tuple[int, list[Rejected]]:
+        """Read up to `limit` bytes into the lane, and return their number and what was rejected."""
+        if self._has_ended:
+            return 0, []
+        if self._problem and isinstance(self.stream, Follower):
+            limit = 0  # only to see whether another file takes its place
+        size = 0
+        rejected: list[Rejected] = []
+        for piece in self.stream.read(limit):
+            if isinstance(piece, Chunk):
+                size += len(piece.data)
+                rejected.extend(self._put(self._feed(piece.data)))
+                if self._problem:
+                    break
+            else:
+                self._format, self._head, self._problem = None, b"", None
+                self.lane.put(piece)
+        if self._problem:
+            self.stream.close()
+        if isinstance(self.stream, StandardInput) and self.stream.ended:
+            rejected.extend(self.finish())
+        return size, rejected
+
+    def finish(self) -> list[Rejected]:
+        """Take what the format makes of the end of the stream."""
+        if self._has_ended:
+            return []
+        self._has_ended = True
+        self.stream.close()
+        if self._head:
+            self._problem = NOT_UNDERSTOOD
+        return self._put(self._format.finish()) if self._format else []
+
+    def _feed(self, data: bytes) -> Iterator[Scalars | Gap | Rejected]:
+        if self._format is None and self._problem is None:
+            data = self._head + data
+            self._format = recognise(self.log.path, data)
+            self._head = b"" if self._format or len(data) >= HEAD else data
+            if self._format is None and len(data) >= HEAD:
+                self._problem = NOT_UNDERSTOOD
+        return self._format.feed(data) if self._format else iter(())
+
+    def _put(self, found: Iterator[Scalars | Gap | Rejected]) -> list[Rejected]:
+        """Put records and gaps into the lane, and return the rest."""
+        rejected: list[Rejected] = []
+        for item in found:
+            if isinstance(item, Rejected):
+                rejected.append(item)
+            elif isinstance(item, Gap):
+                self.lane.put(item)
+            elif len(block := self._renamed(item)):
+                self.lane.put(block)
+        return rejected
+
+    def _renamed(self, block: Scalars) -> Scalars:
+        """Put the prefix before the names, and leave out what the watcher itself has logged."""
+        own = [index for index, name in enumerate(block.names) if name.startswith(OWN_TAGS)]
+        if own:
+            block = choose(block, ~np.isin(block.which, own))
+        if self.log.prefix:
+            block = replace(block, names=tuple(self.log.prefix + name for name in block.names))
+        self.names_met.update(block.names)
+        return block

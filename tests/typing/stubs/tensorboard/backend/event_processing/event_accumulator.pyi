@@ -1,0 +1,13 @@
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+class ScalarEvent(NamedTuple):
+    wall_time: float
+    step: int
+    value: float
+
+class EventAccumulator:
+    def __init__(self, path: str, size_guidance: Mapping[str, int] | None = ...) -> None: ...
+    def Reload(self) -> EventAccumulator: ...
+    def Tags(self) -> dict[str, Any]: ...
+    def Scalars(self, tag: str) -> list[ScalarEvent]: ...
