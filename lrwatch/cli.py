@@ -162,7 +162,8 @@ def demo(seed: int, keep: Path | None) -> None:
     """
     if keep is not None and keep.exists():
         raise UsageError(f"--keep {keep}: exists already")
-    if not run_demo(seed, keep, Console()):
+    outcome = run_demo(seed, keep, Console())
+    if not outcome.watched < outcome.unwatched:
         sys.exit(1)
 
 

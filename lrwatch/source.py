@@ -129,10 +129,8 @@ class RunSource:
     def _claim(self, reader: "_Reader") -> None:
         """Note whose copy of the signals that `reader` has met for the first time counts."""
         for name in reader.names_met:
-            origin = self._origins.get(name)
-            if origin is None and len(self._origins) < _MOST_NAMES:
-                self._origins[name] = reader
-            elif origin is not None and reader.precedence < origin.precedence:
+            is_new = name not in self._origins and len(self._origins) < _MOST_NAMES
+            if is_new or reader.precedence < self._origins.get(name, reader).precedence:
                 self._origins[name] = reader
         reader.names_met.clear()
 
@@ -156,6 +154,8 @@ class _Reader:
 
     Attributes
     ----------
+    format_name, precedence
+        The format last recognised, and its place in `PRECEDENCE`; they stay when another file takes the place.
     names_met
         Signals met since somebody last looked here.
     """
@@ -166,7 +166,9 @@ class _Reader:
             StandardInput() if log.path == STANDARD_INPUT else Follower(log.path, chunk_bytes=_CHUNK)
         )
         self.lane = Lane()
-        self.names_met: set[str] = set()
+        self.format_name = ""
+        self.precedence = len(PRECEDENCE)
+        self.names_met: dict[str, None] = {}
         self._format: Format | None = None
         self._head = b""
         self._problem: str | None = None
@@ -179,14 +181,6 @@ class _Reader:
     @property
     def lag(self) -> int:
         return 0 if self.error or self._has_ended else self.stream.lag
-
-    @property
-    def format_name(self) -> str:
-        return self._format.name if self._format else ""
-
-    @property
-    def precedence(self) -> int:
-        return PRECEDENCE.index(self.format_name) if self.format_name in PRECEDENCE else len(PRECEDENCE)
 
     def fetch(self, limit: int) -> tuple[int, list[Rejected]]:
         """Read up to `limit` bytes into the lane, and return their number and what was rejected."""
@@ -226,7 +220,10 @@ class _Reader:
             data = self._head + data
             self._format = recognise(self.log.path, data)
             self._head = b"" if self._format or len(data) >= HEAD else data
-            if self._format is None and len(data) >= HEAD:
+            if self._format:
+                self.format_name = self._format.name
+                self.precedence = [*PRECEDENCE, self.format_name].index(self.format_name)
+            elif len(data) >= HEAD:
                 self._problem = NOT_UNDERSTOOD
         return self._format.feed(data) if self._format else iter(())
 
@@ -249,5 +246,5 @@ class _Reader:
             block = choose(block, ~np.isin(block.which, own))
         if self.log.prefix:
             block = replace(block, names=tuple(self.log.prefix + name for name in block.names))
-        self.names_met.update(block.names)
+        self.names_met.update(dict.fromkeys(block.names))
         return block

@@ -98,7 +98,7 @@ class RunWatcher:
         self._active: dict[tuple[str, Kind], Verdict] = {}
         self._deciding: Announced | None = None
         self._step: int | None = None
-        self._first_step = 0
+        self._first_step: int | None = None
         self._warming_up = False
         self._follow_ups: list[FollowUp] = []
         self._last_record_at: float | None = None
@@ -146,7 +146,7 @@ class RunWatcher:
         return RunSnapshot(
             run=self.name,
             directory=self.directory,
-            step=self._step,
+            step=self._judges.step,
             signals=self._judges.newest,
             active=tuple((verdict.kind, verdict.text) for verdict in self._active.values()),
             verdicts=dict(self._counts["verdicts"]),
@@ -170,13 +170,13 @@ class RunWatcher:
             before = self._past.open_episodes.get((verdict.signal, verdict.kind))
             if before is not None:
                 self._policy.same_episode(verdict, before)
-        self._helm.take_over(self._step)
+        self._helm.take_over(self._judges.step)
         self.armed = True
         self._weigh()
 
     def _hear(self) -> None:
         training = self._helm.control.training_id
-        self._helm.hear(self._step)
+        self._helm.hear(self._judges.step)
         if training is not None and self._helm.control.training_id != training:
             self._policy = Policy(self._config.policy)
             self._follow_ups = []
@@ -199,6 +199,8 @@ class RunWatcher:
 
     def _announced(self, signal: Announced) -> None:
         """Let the configured signal decide, or else the main training loss."""
+        if self._first_step is None:
+            self._first_step = signal.step
         wanted = self._config.signals.decide_on
         if wanted is not None:
             is_first = signal.signal == wanted
@@ -208,8 +210,6 @@ class RunWatcher:
             self._deciding = signal
 
     def _looked(self, look: Looked) -> None:
-        if self._step is None:
-            self._first_step = look.step
         self._step = look.step
         if self._deciding is not None and look.signal == self._deciding.signal:
             self._warming_up = look.warming_up
@@ -243,7 +243,7 @@ class RunWatcher:
             return
         situation = Situation(
             step=self._step,
-            first_step=self._first_step,
+            first_step=self._first_step or 0,
             scale=self._helm.scale,
             client=self._helm.client,
             in_flight=self._helm.in_flight,

@@ -1,6 +1,5 @@
 """Runs the demo: starts the daemon as its own process, trains twice, and tells what happened."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,11 +14,11 @@ from rich.console import Console
 from lrwatch.client import Client
 from lrwatch.control.journal import FILE_NAME, read_journal
 from lrwatch.demo.logs import EventLog
-from lrwatch.demo.show import Progress, introduce, tell
+from lrwatch.demo.show import Outcome, Progress, introduce, tell
 from lrwatch.demo.training import LEARNING_RATE, Training
 from lrwatch.errors import NotPossible
 
-STEPS = 12_000
+STEPS = 8_000
 POLL_SECONDS = 0.05
 
 _DAEMON_START_SECONDS = 20.0
@@ -27,8 +26,8 @@ _DAEMON_STOP_SECONDS = 5.0
 _CONFIG = f"[watch]\npoll_seconds = {POLL_SECONDS}\ndiscover_seconds = {POLL_SECONDS}\n"
 
 
-def run_demo(seed: int, keep: Path | None, console: Console) -> bool:
-    """Train twice, once watched, and show both; returns whether the watched training ends lower.
+def run_demo(seed: int, keep: Path | None, console: Console) -> Outcome:
+    """Train twice, once watched, and show both.
 
     Parameters
     ----------
@@ -43,14 +42,15 @@ def run_demo(seed: int, keep: Path | None, console: Console) -> bool:
     with _directory(keep) as directory:
         introduce(console, seed, STEPS, LEARNING_RATE)
         with _daemon(directory):
-            watched, unwatched = _train(seed, directory, console)
+            watched, unwatched, curves = _train(seed, directory, console)
         journal = read_journal(directory / "watched" / "lrwatch" / FILE_NAME)
-        tell(console, watched, unwatched, journal, keep)
-    return watched < unwatched
+    outcome = Outcome(watched, unwatched, curves, journal)
+    tell(console, outcome, keep)
+    return outcome
 
 
-def _train(seed: int, directory: Path, console: Console) -> tuple[float, float]:
-    """Return the final losses over all examples of the watched and the unwatched training."""
+def _train(seed: int, directory: Path, console: Console) -> tuple[float, float, tuple[list[float], list[float]]]:
+    """Return the final losses over all examples, watched and unwatched, and both on the way."""
     watched, unwatched = Training(seed), Training(seed)
     watched_log, unwatched_log = EventLog(directory / "watched"), EventLog(directory / "unwatched")
     with (
@@ -66,7 +66,7 @@ def _train(seed: int, directory: Path, console: Console) -> tuple[float, float]:
             progress.advance(step, watched_loss, unwatched_loss, scale)
         watched_log.close()
         unwatched_log.close()
-    return watched.loss(), unwatched.loss()
+    return watched.loss(), unwatched.loss(), progress.curves
 
 
 @contextmanager
@@ -90,9 +90,7 @@ def _daemon(directory: Path) -> Iterator[None]:
     command = [sys.executable, "-m", "lrwatch", "watch", str(directory / "watched")]
     command += ["--listen", "127.0.0.1:0", "--config", str(config)]
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - this very program
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, "PYTHONSAFEPATH": "1"}
-        )
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # noqa: S603
     try:
         _wait_until_watching(process, log)
         yield

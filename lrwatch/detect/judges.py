@@ -14,10 +14,11 @@ from lrwatch.roles import Meaning, meaning
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A signal that is judged has been seen for the first time."""
+    """A signal that is judged has been seen for the first time, at training step `step`."""
 
     signal: str
     meaning: Meaning
+    step: int
 
 
 class Judges:
@@ -27,6 +28,8 @@ class Judges:
     ----------
     rates
         The learning rate in use; acknowledgements are told to it.
+    step
+        The newest step of a judged signal; None before the first.
     """
 
     def __init__(self, config: Config) -> None:
@@ -38,6 +41,7 @@ class Judges:
         self._restarts = 0
         self._seen_restarts: dict[str, int] = {}
         self.rates = Rates()
+        self.step: int | None = None
 
     def feed(self, block: Scalars) -> list[Item | Announced]:
         """Judge a block of records; blocks may be cut anywhere without changing what comes out.
@@ -63,11 +67,12 @@ class Judges:
             if name not in self._judges:
                 self._judges[name] = Judge(name, known, self._config.detect)
                 self._seen_restarts[name] = self._restarts
-                items.append((int(places[0]), name, Announced(name, known)))
+                items.append((int(places[0]), name, Announced(name, known, int(block.steps[places[0]]))))
             steps = block.steps[places]
             in_use = self.rates.logged_at(places, rate_places, rates) * self.rates.scale_at(steps)
             judged = self._judges[name].feed(places, steps, block.values[places], in_use)
             items += [(place, name, item) for place, item in judged]
+            self.step = int(steps[-1])
         self.rates.logged(rates)
         items.sort(key=lambda placed: placed[0])
         return [item for _, name, item in items if not isinstance(item, Gap) or self._is_news(name)]

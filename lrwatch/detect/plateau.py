@@ -14,6 +14,7 @@ _Z = 2.0
 _SHARES = (0.75, 0.5, 0.25, 0.125)
 _FEWEST_BLOCKS = 16
 _KINK = 0.25
+_STEEPEST_KINK = 3.0
 _AGREEING_LOOKS = 2
 
 
@@ -23,7 +24,7 @@ class Plateau:
     With b the slope of the window (its standard error SE), t the steps of the training so far (the only guess at
     what is still to come), and g = -b t the gain of another t steps, the window shows a plateau where
 
-        g + z SE t < max(gain * |level|, gain / 2 * progress, g_before / 4)
+        g + z SE t < max(floor, min(g_before / 4, 3 floor)),    floor = max(gain |level|, gain / 2 progress)
 
     at two looks in a row, g_before being the same gain measured on the window before. Windows are three quarters, a half, a
     quarter and an eighth of the records at this learning rate.
@@ -83,7 +84,8 @@ class Plateau:
         if line.correlation >= 0.6:
             return False
         gain, error = -line.slope * elapsed, line.error * elapsed
-        bound = max(floor, _KINK * self._gain_before(series, records, blocks, share, elapsed))
+        kink = _KINK * self._gain_before(series, records, blocks, share, elapsed)
+        bound = max(floor, min(kink, _STEEPEST_KINK * floor))
         upper = gain + line.quantile(_Z) * error
         if upper < bound:
             return _finding(blocks, line, elapsed, gain, upper, bound)
@@ -112,7 +114,7 @@ def _finding(blocks: Blocks, line: Trend, elapsed: float, gain: float, upper: fl
         since,
         "info",
         f"has not improved since step {since}: another {elapsed:.0f} steps at this learning rate "
-        f"promise at most {max(upper, 0.0):.3g}, a cut about {bound:.3g}",
+        f"promise at most {max(upper, 0.0):.3g} (a plateau is below {bound:.3g})",
         {
             "gain": gain,
             "gain_upper": upper,

@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lrwatch.formats.base import MAX_NAME, Block, signal_name
@@ -31,6 +32,9 @@ STEP_KEYS = (
 WALL_KEYS = ("timestamp", "_timestamp", "wall_time", "time")
 MAX_STEP = 2**53
 MAX_DEPTH = 64
+
+_DATE = 1e8
+_MOST_SHAPES = 256
 
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|nan|inf(?:inity)?)", re.I | re.A)
 
@@ -60,6 +64,7 @@ class JsonLines:
         self._objects = 0
         self._step: int | None = None
         self._epochs_are_steps = True
+        self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def feed(self, data: bytes) -> Iterator[Scalars | Gap | Rejected]:
         """Take the next bytes."""
@@ -91,45 +96,63 @@ class JsonLines:
 
     def _records(self, fields: Mapping[str, Any], block: Block) -> Iterator[str]:
         """Add the records of one object to `block` and give the reasons for what is rejected of it."""
+        shape = self._shape(tuple(fields))
         try:
-            step, skipped = self._step_of(fields)
+            step, epoch_is_step = self._step_of(fields, shape)
         except ValueError:
             yield "step"
             return
-        wall = math.nan
-        for key in WALL_KEYS:
-            number = _number(fields.get(key))
-            if number is not None and (key != "time" or number > 1e8):
-                wall = number
-                break
-        for key, value in fields.items():
-            if key in _AXES and (key != "time" or _is_date(value)):
+        wall = next((time for key in shape.walls if (time := _wall(key, fields[key])) is not None), math.nan)
+        for key, name in shape.values:
+            value = fields[key]
+            number = value if type(value) is float else _number(value)
+            if number is None or (epoch_is_step and key == "epoch") or (key == "time" and number > _DATE):
                 continue
-            if key == skipped or (number := _number(value)) is None:
-                continue
-            name = signal_name(key)
             if name is None:
                 yield "name"
             else:
                 block.add(name, step, number, wall)
 
-    def _step_of(self, fields: Mapping[str, Any]) -> tuple[int, str | None]:
-        """Return the step and, where ``epoch`` gave it, that key."""
-        for key in STEP_KEYS:
-            if fields.get(key) is not None:
+    def _step_of(self, fields: Mapping[str, Any], shape: "_Shape") -> tuple[int, bool]:
+        """Return the step, and whether ``epoch`` gave it."""
+        for key in shape.steps:
+            if fields[key] is not None:
                 self._step = _step(fields[key])
-                return self._step, None
+                return self._step, False
         epoch = _number(fields.get("epoch"))
         if epoch is not None and not epoch.is_integer():
             self._epochs_are_steps = False
         if self._step is not None:
-            return self._step, None
+            return self._step, False
         if epoch is not None and self._epochs_are_steps:
-            return _step(epoch), "epoch"
-        return self._objects, None
+            return _step(epoch), True
+        return self._objects, False
+
+    def _shape(self, keys: tuple[str, ...]) -> "_Shape":
+        """Return what an object with these keys consists of; a log has few kinds of lines."""
+        shape = self._shapes.get(keys)
+        if shape is None:
+            if len(self._shapes) >= _MOST_SHAPES:
+                self._shapes.clear()
+            shape = self._shapes[keys] = _Shape(
+                tuple(key for key in STEP_KEYS if key in keys),
+                tuple(key for key in WALL_KEYS if key in keys),
+                tuple((key, signal_name(key)) for key in keys if key not in _AXES),
+            )
+        return shape
 
 
-_AXES = frozenset((*STEP_KEYS, *WALL_KEYS))
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The keys of an object by what they are: each value with its tag, None where that is too long."""
+
+    steps: tuple[str, ...]
+    walls: tuple[str, ...]
+    values: tuple[tuple[str, str | None], ...]
+
+
+_AXES = frozenset((*STEP_KEYS, *WALL_KEYS)) - {"time"}  # which may be a duration
+_decode = json.JSONDecoder().decode
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
@@ -137,7 +160,7 @@ def _object(line: bytes) -> dict[str, Any] | None:
     text = line.decode("utf-8", "replace").removeprefix("\ufeff")
     try:
         try:
-            document = json.loads(text)
+            document = _decode(text)
         except json.JSONDecodeError:
             return None
         except ValueError:  # an integer of thousands of digits, which is a number like any other
@@ -146,9 +169,7 @@ def _object(line: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(document, dict):
         return None
-    if any(isinstance(value, dict) for value in document.values()):
-        return _flatten(document)
-    return document
+    return _flatten(document) if text.count("{") > 1 else document
 
 
 def _flatten(document: dict[str, Any]) -> dict[str, Any] | None:
@@ -182,15 +203,15 @@ def _number(value: object) -> float | None:
         try:
             return float(value)
         except OverflowError:
-            return math.copysign(math.inf, value)
+            return math.inf if value > 0 else -math.inf
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         return float(value)
     return None
 
 
-def _is_date(value: object) -> bool:
+def _wall(key: str, value: object) -> float | None:
     number = _number(value)
-    return number is not None and number > 1e8
+    return None if number is None or (key == "time" and number <= _DATE) else number
 
 
 def _step(value: object) -> int:

@@ -33,7 +33,7 @@ def _plateau(verdict: Verdict, situation: Situation, config: PolicyConfig) -> Wi
     if factor is None:
         is_sgd = situation.optimizer is not None and "sgd" in situation.optimizer.lower()
         factor = _SGD_FACTOR if is_sgd else _ADAPTIVE_FACTOR
-    return _scale(verdict, situation, config, factor, f"cut the learning rate to {factor:g} of it: {verdict.text}")
+    return _scale(verdict, situation, config, factor, f"multiply the learning rate by {factor:g}: {verdict.text}")
 
 
 def _divergence(verdict: Verdict, situation: Situation, config: PolicyConfig) -> Wish | None:

@@ -1,0 +1,1 @@
+"""What tests of lrwatch, and of what extends it, can build on."""

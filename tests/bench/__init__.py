@@ -1,0 +1,1 @@
+"""Benches: each prints a table and asserts nothing; run one with ``python -m tests.bench.NAME``."""
