@@ -1,6 +1,6 @@
 """lrwatch: watches a training's logs and adjusts its learning rate through a control file."""
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # the typing module would cost more than all that is imported here
 
 if TYPE_CHECKING:
     from lrwatch.client.client import Client
@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 __all__ = ["Client", "__version__", "attach"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import on first use: whoever only wants the version pays for nothing else."""
     if name == "Client":
         from lrwatch.client.client import Client

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -24,6 +25,9 @@ from lrwatch.tail.discover import STANDARD_INPUT
 from lrwatch.tail.wake import Waker
 from lrwatch.telemetry import logs
 from lrwatch.telemetry.server import Server
+from lrwatch.telemetry.text import printable
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Group(click.Group):
@@ -33,8 +37,14 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except LrwatchError as error:
-            click.echo(f"lrwatch: {error}", err=True)
+            _complain(str(error))
             ctx.exit(error.exit_status)
+        except BrokenPipeError:  # click ends quietly
+            raise
+        except OSError as error:
+            _complain(str(error))
+            _give_up_output()
+            ctx.exit(NotPossible.exit_status)
 
 
 def _config_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,12 +95,15 @@ def watch(
     if mode is not None:
         config = dataclasses.replace(config, watch=dataclasses.replace(config.watch, mode=mode))
     log = logs.configure(log_format)
-    host, port = split_listen(listen or config.serve.listen, "--listen" if listen else "serve.listen")
-    directories = [path if path.is_dir() else path.parent for path in paths if path != STANDARD_INPUT]
-    waker = Waker(directories)
+    if listen is None:
+        host, port = split_listen(config.serve.listen, "serve.listen")
+    else:
+        host, port = split_listen(listen, "--listen")
+    waker = Waker(path for path in paths if path != STANDARD_INPUT)
     daemon = Daemon(paths, config, control_dir=control_dir, clock=SystemClock(), waker=waker)
+    before = {number: signal.getsignal(number) for number in _ENDING}
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _ENDING:
             signal.signal(number, lambda *_: daemon.stop())
         if once:
             daemon.once()
@@ -103,6 +116,8 @@ def watch(
             log.info("watching", extra=logs.fields(paths=" ".join(map(str, paths)), listen=listening))
             daemon.run()
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
         waker.close()
 
 
@@ -124,7 +139,7 @@ def replay(path: Path, as_json: bool, config_file: Path | None) -> None:
     else:
         replay_story(replayed, Console())
     for file, why in replayed.problems.items():
-        click.echo(f"lrwatch: {file}: {why}", err=True)
+        _complain(f"{file}: {why}")
 
 
 @main.command()
@@ -132,7 +147,7 @@ def replay(path: Path, as_json: bool, config_file: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per run.")
 def status(path: Path, as_json: bool) -> None:
     """Show the verdicts, control state and acknowledgement of each run below PATH, from its files."""
-    if not path.exists():
+    if not os.path.lexists(path):
         raise NotPossible(f"{path}: no such file or directory")
     found = list(statuses(path))
     if not found:
@@ -169,3 +184,16 @@ def demo(seed: int, keep: Path | None) -> None:
 
 def _config(file: Path | None) -> Config:
     return Config() if file is None else load_config(file)
+
+
+def _complain(message: str) -> None:
+    """Say what is wrong in one line; paths and values may hold anything."""
+    click.echo(f"lrwatch: {printable(message)}", err=True)
+
+
+def _give_up_output() -> None:
+    """Let what is still held for a full disk go nowhere, or Python complains of it once more at its end."""
+    if sys.stdout is sys.__stdout__:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)

@@ -6,6 +6,7 @@ One thread owns the road. HTTP runs beside it and reads finished snapshots.
 import dataclasses
 import logging
 import os
+import select
 import socket
 import uuid
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from lrwatch.control.publisher import TakenOver
 from lrwatch.errors import NotPossible
 from lrwatch.model import RunSnapshot
 from lrwatch.source import RunSource
-from lrwatch.tail.discover import RunFiles, discover
+from lrwatch.tail.discover import OWN, STANDARD_INPUT, LogFile, RunFiles, discover
 from lrwatch.tail.wake import Waker
 from lrwatch.telemetry.logs import fields
 from lrwatch.telemetry.metrics import WatcherMetrics
@@ -58,34 +59,42 @@ class Daemon:
     ) -> None:
         self._paths, self._config, self._control_dir = paths, config, control_dir
         self._clock, self._waker = clock, waker
-        self._writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._slots: dict[Path, _Slot] = {}
+        self._slots: dict[str, _Slot] = {}
         self._discovered_at: float | None = None
-        self._turned_at: float | None = None
+        self._moved_at: float | None = None
         self._stopping = False
         self._snapshots: tuple[RunSnapshot, ...] = ()
         self.metrics = WatcherMetrics(lambda: self._snapshots)
 
     def run(self) -> None:
-        """Take turns until `stop`."""
+        """Take turns until `stop`, or until standard input has ended where there is nothing else to watch."""
+        endless = any(path != STANDARD_INPUT for path in self._paths)
         while not self._stopping:
             self.turn()
-            if not self._stopping:
-                self._waker.wait(self._config.watch.poll_seconds)
+            if not endless and self._is_through():
+                break
+            self._waker.wait(self._config.watch.poll_seconds)
         self.close()
 
     def once(self) -> None:
-        """Take turns until everything that is there has been read and answered.
+        """Take turns until everything that is there has been read and answered; standard input to its end.
 
         Raises
         ------
         NotPossible
-            There was nothing to read.
+            There was nothing to read, what was decided could not be written, or `stop` came first.
         """
         self.turn()
-        while not self._stopping and any(slot.behind for slot in self._slots.values()):
+        while not self._stopping and not self._is_through():
+            if not self._is_behind():
+                self._waker.wait(self._config.watch.poll_seconds)
             self.turn()
+        problems = [f"{slot.name}: {slot.problem}" for slot in self._slots.values() if slot.problem is not None]
         self.close()
+        if problems:
+            raise NotPossible("; ".join(problems))
+        if self._stopping:
+            raise NotPossible("stopped before everything was read")
         if not any(snapshot.records for snapshot in self._snapshots):
             raise NotPossible(f"no records found in {', '.join(str(path) for path in self._paths)}")
 
@@ -99,9 +108,10 @@ class Daemon:
             if self._stopping:
                 break
             slot.poll()
+            self._moved_at = self._clock.monotonic()
         self._snapshots = tuple(slot.snapshot for slot in self._slots.values())
-        self._turned_at = self._clock.monotonic()
-        self.metrics.observe(self._turned_at - began)
+        self._moved_at = self._clock.monotonic()
+        self.metrics.observe(self._moved_at - began)
 
     def stop(self) -> None:
         """Let `run` return after the run that it is at; may be called from a signal handler."""
@@ -118,35 +128,62 @@ class Daemon:
         return self._snapshots
 
     def health(self) -> Health:
-        """Say whether turns still complete; may be called from any thread."""
-        if self._turned_at is None:
+        """Say whether polls still complete; may be called from any thread."""
+        if self._moved_at is None:
             return Health(ok=True, reason="reading for the first time")
-        age = self._clock.monotonic() - self._turned_at
+        age = self._clock.monotonic() - self._moved_at
         longest = max(_STUCK_SECONDS, 10 * self._config.watch.poll_seconds)
         if age > longest:
-            return Health(ok=False, reason=f"no turn completed for {age:.0f} s", seconds_since_poll=age)
+            return Health(ok=False, reason=f"no poll completed for {age:.0f} s", seconds_since_poll=age)
         return Health(ok=True, seconds_since_poll=age)
 
+    def _is_behind(self) -> bool:
+        return any(slot.behind for slot in self._slots.values())
+
+    def _is_through(self) -> bool:
+        """Say whether nothing more is to be read for now, and standard input, if it is watched, has ended.
+
+        Standard input that has ended stays readable, and nobody but its run reads from it.
+        """
+        has_ended = STANDARD_INPUT not in self._paths or _is_readable(0)
+        return has_ended and not self._is_behind()
+
     def _discover(self) -> None:
+        """Find runs that have come, files that have come to runs, and runs that are gone."""
+        found: dict[str, RunFiles] = {}
         for path in self._paths:
             for files in discover(path):
-                slot = self._slots.get(files.directory)
-                if slot is None:
-                    named = self._with_own_name(files)
-                    _log.info("found a run", extra=fields(run=named.name, directory=str(named.directory)))
-                    self._slots[files.directory] = _Slot(named, self._open, self._clock)
-                else:
-                    slot.update(files)
+                place = os.path.realpath(files.directory)
+                before = found.setdefault(place, files)
+                if before is not files:
+                    found[place] = dataclasses.replace(before, files=_union(before.files, files.files))
+        for place, files in found.items():
+            if place in self._slots:
+                self._slots[place].update(files)
+            else:
+                named = self._with_own_name(files, place)
+                _log.info("found a run", extra=fields(run=named.name, directory=str(named.directory)))
+                self._slots[place] = _Slot(named, self._open, self._clock)
+        for place in self._slots.keys() - found.keys():
+            if not os.path.lexists(place):
+                _log.warning("a run is gone", extra=fields(run=self._slots[place].name, directory=place))
+                self._slots.pop(place).close()
 
-    def _with_own_name(self, files: RunFiles) -> RunFiles:
-        """Keep apart runs of one name below several paths."""
-        if any(slot.name == files.name for slot in self._slots.values()):
-            return dataclasses.replace(files, name=files.directory.as_posix().lstrip("/"))
-        return files
+    def _with_own_name(self, files: RunFiles, place: str) -> RunFiles:
+        """Keep apart runs of one name below several paths; a name is also where a control directory has them."""
+        taken = {slot.name for slot in self._slots.values()}
+        name = files.name.strip("/") or "root"
+        if name in taken:
+            name = os.fsencode(place).decode("utf-8", "replace").strip("/")
+        while name in taken:  # two that differ in what is no UTF-8
+            name += "~"
+        return dataclasses.replace(files, name=name)
 
     def _open(self, files: RunFiles) -> tuple[RunWatcher, RunSource, FileDesk]:
         home = files.directory if self._control_dir is None else self._control_dir / files.name
-        desk = FileDesk(home / "lrwatch", self._clock, self._config.watch.beat_seconds, _tell)
+        desk = FileDesk(
+            home / OWN, self._clock, self._config.watch.beat_seconds, _tell, parents=self._control_dir is not None
+        )
         source = RunSource(files)
         watcher = RunWatcher(
             files.name,
@@ -155,7 +192,7 @@ class Daemon:
             desk,
             self._config,
             self._clock,
-            writer=self._writer,
+            writer=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
             mode=self._config.watch.mode,
             live=True,
             catch_up=True,
@@ -175,8 +212,9 @@ class _Slot:
     ) -> None:
         self._files, self._opener, self._clock = files, opened, clock
         self._open: tuple[RunWatcher, RunSource, FileDesk] | None = None
+        self._opened_at = clock.monotonic()
         self._set_aside: str | None = None
-        self._retry_at: float | None = clock.monotonic()
+        self._retry_at: float | None = self._opened_at
         self._backoff = _FIRST_BACKOFF
         self._last = RunSnapshot(files.name, str(files.directory))
 
@@ -186,14 +224,14 @@ class _Slot:
         return self._files.name
 
     @property
-    def directory(self) -> Path:
-        """The run's directory."""
-        return self._files.directory
-
-    @property
     def behind(self) -> bool:
         """Whether there are bytes that this run has not yet read, and could."""
         return self._open is not None and (self._open[1].lag > 0 or not self._open[0].armed)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the run is set aside, or what cannot be written; None while all is well."""
+        return self._set_aside if self._open is None else self._open[2].problem
 
     @property
     def snapshot(self) -> RunSnapshot:
@@ -220,6 +258,7 @@ class _Slot:
                 if self._retry_at is None or self._clock.monotonic() < self._retry_at:
                     return
                 self._open = self._opener(self._files)
+                self._opened_at = self._clock.monotonic()
                 self._set_aside = None
             watcher, source, desk = self._open
             watcher.poll()
@@ -231,7 +270,6 @@ class _Slot:
             _log.exception("a defect of lrwatch stopped this run", extra=fields(run=self.name))
             self._put_aside(f"{type(error).__name__}: {error}", retry=True)
         else:
-            self._backoff = _FIRST_BACKOFF
             for path, why in source.errors.items():
                 _log.warning("cannot read a log", extra=fields(key=f"log {path}", run=self.name, path=path, why=why))
             if desk.problem is not None:
@@ -245,11 +283,27 @@ class _Slot:
             self._open = None
 
     def _put_aside(self, why: str, *, retry: bool) -> None:
+        """Close the run; it is opened again ever later, unless it had gone well for a while in between."""
+        now = self._clock.monotonic()
+        if self._open is not None and now - self._opened_at > _LONGEST_BACKOFF:
+            self._backoff = _FIRST_BACKOFF
         self.close()
         self._set_aside = why
-        self._retry_at = self._clock.monotonic() + self._backoff if retry else None
+        self._retry_at = now + self._backoff if retry else None
         self._backoff = min(2 * self._backoff, _LONGEST_BACKOFF)
         _log.error("set a run aside", extra=fields(key=f"aside {self.name}", run=self.name, why=why))
+
+
+def _union(known: tuple[LogFile, ...], more: tuple[LogFile, ...]) -> tuple[LogFile, ...]:
+    """Return the files of both, each once, however its path is spelled."""
+    files = {os.path.realpath(file.path): file for file in (*more, *known)}
+    return tuple(sorted(files.values(), key=lambda file: file.path))
+
+
+def _is_readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _tell(event: Event) -> None:

@@ -1,5 +1,6 @@
 """The same pipeline over a finished log: what would have been said, and when. Writes nothing."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,7 @@ class Replay:
         NotPossible
             There is no such path, or nothing there that can be read.
         """
-        if not self._path.exists():
+        if not os.path.lexists(self._path):
             raise NotPossible(f"{self._path}: no such file or directory")
         began = time.monotonic()
         for files in discover(self._path):

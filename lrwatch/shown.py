@@ -1,4 +1,4 @@
-"""Tables and stories for people in front of a terminal."""
+"""Tables and stories for people in front of a terminal; nothing in a name or a message can move its cursor."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from lrwatch.control.events import Event
-from lrwatch.model import Severity
 from lrwatch.replay import Replay
 from lrwatch.status import RunStatus
+from lrwatch.telemetry.text import printable
 
-_STYLES: dict[Severity, str] = {"info": "cyan", "warning": "yellow", "critical": "bold red"}
+_STYLES: dict[str, str] = {"info": "cyan", "warning": "yellow", "critical": "bold red"}
 
 
 def replay_story(replay: Replay, console: Console) -> None:
@@ -20,14 +20,14 @@ def replay_story(replay: Replay, console: Console) -> None:
     for event in replay.events():
         line = _line(event)
         if line is not None:
-            console.print(line)
+            console.print(line, soft_wrap=True)
         summary = event
     for run in replay.snapshots:
         seen = ", ".join(f"{count} {kind}" for kind, count in sorted(run.verdicts.items())) or "nothing to report"
-        console.print(Text(f"{run.run}: {run.records} records up to step {run.step}: {seen}"))
+        console.print(_text(f"{run.run}: {run.records} records up to step {run.step}: {seen}"), soft_wrap=True)
     rejected = f", {summary['rejected']} rejected" if summary["rejected"] else ""
     console.print(
-        Text(f"{summary['records']} records of {summary['runs']} runs in {summary['seconds']:.2f} s{rejected}", "dim")
+        _text(f"{summary['records']} records of {summary['runs']} runs in {summary['seconds']:.2f} s{rejected}", "dim")
     )
 
 
@@ -40,38 +40,42 @@ def status_table(found: Sequence[RunStatus]) -> Table:
         fields = run.to_json()
         control, ack, decision = fields["control"], fields["ack"], fields["last_decision"]
         verdicts = Text(", ").join(
-            Text(event["kind"], _STYLES.get(event["severity"], "")) for event in fields["verdicts"]
+            _text(event["kind"], _STYLES.get(str(event["severity"]), "")) for event in fields["verdicts"]
         )
         if run.problems:
-            verdicts.append("; ".join(run.problems), "red")
+            verdicts.append(printable("; ".join(run.problems)), "red")
         table.add_row(
-            Text(run.run),
+            _text(run.run),
             "" if ack is None or ack["step"] is None else str(ack["step"]),
             "" if control is None else f"{control['scale']:g}",
             "no client" if ack is None else f"{ack['scale']:g} ({_told(ack)})",
             verdicts if verdicts.plain else Text("none", "dim"),
-            Text("" if decision is None else _decided(decision)),
+            _text("" if decision is None else _decided(decision)),
         )
     return table
+
+
+def _text(text: object, style: str = "") -> Text:
+    return Text(printable(str(text)), style)
 
 
 def _line(event: Event) -> Text | None:
     if event["event"] == "verdict":
         style = _STYLES.get(event["severity"], "") if event["state"] == "raised" else "dim"
-        return Text(f"{event['run']} step {event['step']}: {event['kind']} {event['state']}: {event['text']}", style)
+        return _text(f"{event['run']} step {event['step']}: {event['kind']} {event['state']}: {event['text']}", style)
     if event["event"] == "decision":
-        return Text(f"{event['run']} step {event['step']}: would {_decided(event)}")
+        return _text(f"{event['run']} step {event['step']}: would {_decided(event)}")
     if event["event"] == "gap":
-        return Text(f"{event['run']} step {event['step']}: gap in the log: {event['reason']}", "dim")
+        return _text(f"{event['run']} step {event['step']}: gap in the log: {event['reason']}", "dim")
     return None
 
 
 def _decided(event: Event) -> str:
-    refused = f" (refused: {event['refused_by']})" if event["refused_by"] else ""
+    refused = f" (refused: {event['refused_by']})" if event.get("refused_by") else ""
     return f"{event['text']}{refused}"
 
 
 def _told(ack: Event) -> str:
     if ack["finished"]:
         return "finished"
-    return f"refused: {ack['refused_because']}" if ack["status"] == "refused" else str(ack["status"])
+    return printable(f"refused: {ack['refused_because']}") if ack["status"] == "refused" else str(ack["status"])

@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lrwatch.formats import HEAD, PRECEDENCE, recognise
 from lrwatch.formats.base import Format, choose
-from lrwatch.formats.interleave import Lane, Order, merge
+from lrwatch.formats.interleave import Lane, Part, interleave
 from lrwatch.model import Chunk, Gap, Rejected, Scalars
 from lrwatch.tail.discover import STANDARD_INPUT, LogFile, RunFiles
 from lrwatch.tail.follower import Follower
@@ -28,8 +27,8 @@ _MOST_NAMES = 65536
 class RunSource:
     """Reads the logs of a run, each in its own format, as they grow.
 
-    Records come in the order of wall time (of step, where a file has no wall times) as far as they are read
-    at one time, so that ``train/`` and ``validation/`` advance together; each file's own order always stands.
+    Records come in the order of wall time, those of files without by their steps, as far as they are read at
+    one time, so that ``train/`` and ``validation/`` advance together; each file's own order always stands.
     What is found is never held back to wait for a file that has nothing more to give at the moment.
 
     Where files of different formats have a signal of one name, only the copy in the format that comes first
@@ -52,7 +51,9 @@ class RunSource:
     def __init__(self, files: RunFiles, *, whole: bool = False) -> None:
         self._whole = whole
         self._readers: dict[Path, _Reader] = {}
+        self._by_lane: dict[Lane, _Reader] = {}
         self._origins: dict[str, _Reader] = {}
+        self._timed = Lane()  # what the files with wall times have given, where others have none
         self.update(files)
 
     def update(self, files: RunFiles) -> None:
@@ -60,7 +61,8 @@ class RunSource:
         self.files = files
         for log in files.files:
             if log.path not in self._readers:
-                self._readers[log.path] = _Reader(log)
+                reader = self._readers[log.path] = _Reader(log)
+                self._by_lane[reader.lane] = reader
 
     @property
     def lag(self) -> int:
@@ -68,7 +70,7 @@ class RunSource:
 
         A file that cannot be read or understood does not count.
         """
-        return sum(reader.lag + len(reader.lane) for reader in self._readers.values())
+        return sum(reader.lag + len(reader.lane) for reader in self._readers.values()) + len(self._timed)
 
     @property
     def errors(self) -> Mapping[str, str]:
@@ -83,19 +85,22 @@ class RunSource:
 
     def read(self, limit: int | None = None) -> Iterator[Scalars | Gap | Rejected]:
         """Yield what was appended since the last read, at most `limit` bytes of it."""
-        waiting = list(self._readers.values())
-        while waiting and (limit is None or limit > 0):
-            order = self._order()
-            reader = min(waiting, key=lambda reader: reader.lane.newest(order))
+        readers = self._readers.values()
+        waiting = [reader for reader in readers if len(reader.lane)]
+        unseen = [reader for reader in readers if not len(reader.lane)]
+        unseen.reverse()
+        while (waiting or unseen) and (limit is None or limit > 0):
+            reader = unseen.pop() if unseen else self._earliest(waiting)
             size, rejected = reader.fetch(_CHUNK if limit is None else min(limit, _CHUNK))
             self._claim(reader)
-            if not size or not reader.lag:
-                waiting.remove(reader)
             if limit is not None:
                 limit -= size
+            if size and reader.lag:
+                waiting.append(reader)
             yield from rejected
-            yield from self._give(waiting)
-        if not any(reader.lag for reader in waiting):
+            if not unseen:  # before every file has been looked into nobody knows what comes first
+                yield from self._give(waiting)
+        if not any(reader.lag for reader in (*waiting, *unseen)):
             yield from self.finish() if self._whole else self._give([])
 
     def finish(self) -> Iterator[Scalars | Gap | Rejected]:
@@ -110,21 +115,36 @@ class RunSource:
         for reader in self._readers.values():
             reader.stream.close()
 
-    def _order(self) -> Order:
-        return "step" if any(reader.lane.has_walls is False for reader in self._readers.values()) else "wall"
+    def _earliest(self, waiting: list["_Reader"]) -> "_Reader":
+        """Take from `waiting` the file whose records reach least far: reading on in it settles most."""
+        earliest = min(waiting, key=lambda reader: reader.lane.reached("step"))
+        timed = [reader for reader in waiting if reader.lane.has_walls]
+        if earliest in timed:
+            earliest = min(timed, key=lambda reader: reader.lane.reached("wall"))
+        waiting.remove(earliest)
+        return earliest
 
     def _give(self, waiting: list["_Reader"]) -> Iterator[Scalars | Gap]:
-        """Yield the records that nothing still to be read from the files in `waiting` can precede."""
-        order = self._order()
-        until = min((reader.lane.newest(order) for reader in waiting), default=math.inf)
-        gaps: list[Gap] | None = None
-        while gaps is None or gaps:
-            taken = ((reader, part) for reader in self._readers.values() for part in reader.lane.take(order, until))
-            parts = [part for part in (self._first_hand(reader, *part) for reader, part in taken) if len(part[1])]
-            if parts:
-                yield merge(parts)
-            gaps = [gap for reader in self._readers.values() for gap in reader.lane.take_gaps(order, until)]
-            yield from gaps
+        """Yield the records that nothing still to be read from the files in `waiting` can precede.
+
+        Files with wall times are ordered by them, so that a training that was resumed goes back in its steps
+        as it did. To files without, what comes of that is like one more file; these are ordered by step.
+        """
+        readers = self._readers.values()
+        untimed = [reader.lane for reader in readers if reader.lane.has_walls is False]
+        timed = [reader.lane for reader in readers if reader.lane.has_walls is not False]
+        still = [reader.lane for reader in waiting]
+        settled = min((lane.reached("wall") for lane in still if lane not in untimed), default=math.inf)
+        in_time = interleave(timed, "wall", settled, self._first_hand)
+        if not untimed and not len(self._timed):
+            yield from in_time
+            return
+        for item in in_time:
+            self._timed.put(item)
+        settled = min((lane.reached("step") for lane in still if lane in untimed), default=math.inf)
+        if any(lane not in untimed for lane in still):
+            settled = min(settled, self._timed.reached("step"))
+        yield from interleave([self._timed, *untimed], "step", settled, self._first_hand)
 
     def _claim(self, reader: "_Reader") -> None:
         """Note whose copy of the signals that `reader` has met for the first time counts."""
@@ -134,17 +154,19 @@ class RunSource:
                 self._origins[name] = reader
         reader.names_met.clear()
 
-    def _first_hand(
-        self, reader: "_Reader", keys: NDArray[np.float64], block: Scalars
-    ) -> tuple[NDArray[np.float64], Scalars]:
+    def _first_hand(self, lane: Lane, part: Part) -> Part:
         """Leave out the signals that another file has in a format that comes first."""
+        reader = self._by_lane.get(lane)
+        if reader is None:
+            return part
+        keys, block = part
         copies = [
             index
             for index, name in enumerate(block.names)
             if self._origins.get(name, reader).precedence < reader.precedence
         ]
         if not copies:
-            return keys, block
+            return part
         kept = ~np.isin(block.which, copies)
         return keys[kept], choose(block, kept)
 
@@ -187,7 +209,10 @@ class _Reader:
         if self._has_ended:
             return 0, []
         if self._problem and isinstance(self.stream, Follower):
-            limit = 0  # only to see whether another file takes its place
+            self._take(0)  # only to see whether another file has taken its place
+        return self._take(limit) if not self._problem or isinstance(self.stream, StandardInput) else (0, [])
+
+    def _take(self, limit: int) -> tuple[int, list[Rejected]]:
         size = 0
         rejected: list[Rejected] = []
         for piece in self.stream.read(limit):

@@ -1,5 +1,6 @@
 """What the files of a run say about it, without any daemon."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, TypeVar
 from lrwatch.control.events import Event
 from lrwatch.control.journal import FILE_NAME as JOURNAL
 from lrwatch.control.journal import current_segment, read_journal
-from lrwatch.errors import ProtocolError
+from lrwatch.errors import NotPossible, ProtocolError
 from lrwatch.protocol import Acknowledgement, Control, decode_acknowledgement, decode_control, document
 from lrwatch.protocol.acknowledgement import FILE_NAME as ACKNOWLEDGEMENT
 from lrwatch.protocol.control import FILE_NAME as CONTROL
@@ -42,7 +43,6 @@ class RunStatus:
     def to_json(self) -> dict[str, Any]:
         """Return one line of `status --json`."""
         control, ack = self.control, self.ack
-        plan = None if control is None else control.plan
         return {
             "run": self.run,
             "directory": str(self.directory),
@@ -51,13 +51,13 @@ class RunStatus:
                 for event in self.verdicts
             ],
             "control": None
-            if control is None or plan is None
+            if control is None
             else {
                 "seq": control.seq,
                 "generation": control.generation,
                 "mode": control.mode,
-                "scale": plan.scale_at(plan.steps, 1.0 if ack is None else ack.scale),
-                "plan": plan.to_json(),
+                "scale": self._goal(control),
+                "plan": control.plan.to_json(),
                 "request": control.request.to_json(),
                 "training_id": control.training_id,
                 "writer": control.writer,
@@ -79,11 +79,21 @@ class RunStatus:
             "problems": list(self.problems),
         }
 
+    def _goal(self, control: Control) -> float:
+        """Return the scale at which the plan ends, without the factor of a base schedule."""
+        standing = 1.0
+        if self.ack is not None:
+            has_begun = self.ack.plan_id == control.plan.id
+            standing = (self.ack.from_scale if has_begun else None) or self.ack.scale
+        return control.plan.scale_at(control.plan.steps, standing)
+
 
 def statuses(path: Path) -> Iterator[RunStatus]:
-    """Yield the status of every run whose `lrwatch` directory lies at or below `path`, sorted by name."""
-    for home in sorted({file.parent for name in (CONTROL, JOURNAL, ACKNOWLEDGEMENT) for file in _found(path, name)}):
-        yield status_of(home)
+    """Yield the status of every run whose `lrwatch` directory lies at or below `path`, in the order of their paths."""
+    homes = sorted(Path(root, OWN) for root, directories, _ in os.walk(path) if OWN in directories)
+    for home in homes:
+        if any(os.path.lexists(home / name) for name in (CONTROL, JOURNAL, ACKNOWLEDGEMENT)):
+            yield status_of(home)
 
 
 def status_of(home: Path) -> RunStatus:
@@ -92,15 +102,18 @@ def status_of(home: Path) -> RunStatus:
     control = _read(home / CONTROL, decode_control, problems)
     ack = _read(home / ACKNOWLEDGEMENT, decode_acknowledgement, problems)
     try:
-        events = current_segment(read_journal(home / JOURNAL))
+        events = list(current_segment(read_journal(home / JOURNAL)))
+    except NotPossible as error:
+        problems.append(str(error))
+        events = []
     except OSError as error:
         problems.append(f"{home / JOURNAL}: {error.strerror}")
         events = []
-    active: dict[tuple[Any, Any], Event] = {}
+    active: dict[tuple[str, str], Event] = {}
     decision: Event | None = None
     for event in events:
         if event["event"] == "verdict":
-            key = event.get("signal"), event.get("kind")
+            key = str(event.get("signal")), str(event.get("kind"))
             if event.get("state") == "raised":
                 active[key] = event
             else:
@@ -109,10 +122,6 @@ def status_of(home: Path) -> RunStatus:
             decision = event
     name = home.parent.name if control is None else control.run
     return RunStatus(name, home.parent, control, ack, tuple(active.values()), decision, tuple(problems))
-
-
-def _found(path: Path, name: str) -> Iterator[Path]:
-    return (file for file in path.rglob(f"{OWN}/{name}"))
 
 
 def _read(path: Path, decode: Callable[[bytes], _Document], problems: list[str]) -> _Document | None:

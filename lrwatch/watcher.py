@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from lrwatch.clock import Clock
 from lrwatch.config import Config, Mode
 from lrwatch.control.desk import Desk
-from lrwatch.control.events import gap_event, outcome_event, refused_event, verdict_event
+from lrwatch.control.events import Event, gap_event, outcome_event, refused_event, verdict_event
 from lrwatch.control.helm import Helm
 from lrwatch.control.past import Past
 from lrwatch.detect.judge import Item, Looked
@@ -19,8 +19,11 @@ from lrwatch.detect.judges import Announced, Judges, decides_before
 from lrwatch.model import Gap, Kind, Rejected, RunSnapshot, Scalars, Verdict
 from lrwatch.policy.base import Situation
 from lrwatch.policy.outcome import FollowUp
-from lrwatch.policy.policy import Policy
+from lrwatch.policy.policy import Episode, Policy, episode_of
 from lrwatch.protocol import Control
+
+_MOST_GAPS = 65536
+"""More holes than these, in what was logged before the watcher came, are counted and no longer told one by one."""
 
 Count = Literal["verdicts", "decisions", "outcomes", "rejected", "gaps"]
 
@@ -87,15 +90,12 @@ class RunWatcher:
         self.armed = not catch_up
         self._source, self._desk, self._config, self._clock = source, desk, config, clock
         self._live, self._limit = live, limit
+        self._writer, self._mode = writer, mode
         self._judges = Judges(config)
-        self._policy = Policy(config.policy)
-        self._past = Past(desk.history, desk.found)
-        self._helm = Helm(
-            name, desk, self._past, self._judges.rates, config, clock, writer=writer, mode=mode, live=live
-        )
-        for episode, step in self._past.acted:
-            self._policy.remember(episode, step)
+        self._remember()
+        self._found: list[Event] = []
         self._active: dict[tuple[str, Kind], Verdict] = {}
+        self._bygone: set[Episode] = set()
         self._deciding: Announced | None = None
         self._step: int | None = None
         self._first_step: int | None = None
@@ -127,7 +127,8 @@ class RunWatcher:
         if self.armed and self._live:
             self._weigh()
             self._follow_up()
-        self._desk.flush()
+        if self.armed:
+            self._desk.flush()
 
     def close(self) -> None:
         """Let go of files."""
@@ -164,22 +165,64 @@ class RunWatcher:
             gaps=dict(self._counts["gaps"]),
         )
 
+    def _remember(self) -> None:
+        """Take up what the desk holds of earlier watchers."""
+        self._past = Past(self._desk.history, self._desk.found)
+        self._policy = Policy(self._config.policy)
+        for episode, step in self._past.acted:
+            self._policy.remember(episode, step)
+        self._helm = Helm(
+            self.name,
+            self._desk,
+            self._past,
+            self._judges.rates,
+            self._config,
+            self._clock,
+            writer=self._writer,
+            mode=self._mode,
+            live=self._live,
+        )
+
     def _arm(self) -> None:
-        """Everything logged so far has been read: from now on, act."""
-        for verdict in self._active.values():
-            before = self._past.open_episodes.get((verdict.signal, verdict.kind))
-            if before is not None:
-                self._policy.same_episode(verdict, before)
-        self._helm.take_over(self._judges.step)
+        """Everything logged so far has been read: from now on, act.
+
+        The desk is looked at again, since an earlier watcher may have gone on while this one was reading.
+        """
+        self._desk.take()
+        self._remember()
+        news = [event for event in self._found if not self._past.recognises(event)]
+        self._found.clear()
+        for event in news:
+            self._desk.note(event)
+        cleared = {(event["signal"], event["kind"]) for event in news if event.get("state") == "cleared"}
+        for key in cleared - self._active.keys():
+            self._past.open_episodes.pop(key, None)
+        for key, verdict in self._active.items():
+            self._same_episode(key, verdict)
+            if key in self._past.bygone - cleared:
+                self._bygone.add(episode_of(verdict))
+        is_other = self._helm.take_over(self._judges.step)
         self.armed = True
+        if is_other:
+            self._start_anew()
         self._weigh()
 
     def _hear(self) -> None:
-        training = self._helm.control.training_id
-        self._helm.hear(self._judges.step)
-        if training is not None and self._helm.control.training_id != training:
-            self._policy = Policy(self._config.policy)
-            self._follow_ups = []
+        if self._helm.hear(self._judges.step):
+            self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Another training: it has a budget of its own, and is not to blame for what was seen before it."""
+        self._past = Past((), None)
+        self._policy = Policy(self._config.policy)
+        self._follow_ups = []
+        self._bygone = {episode_of(verdict) for verdict in self._active.values()}
+
+    def _same_episode(self, key: tuple[str, Kind], verdict: Verdict) -> None:
+        """Keep a verdict that an earlier watcher has met, perhaps some records away, from being acted on twice."""
+        before = self._past.open_episodes.pop(key, None)
+        if before is not None:
+            self._policy.same_episode(verdict, before)
 
     def _judge(self, block: Scalars) -> None:
         self._records += len(block)
@@ -221,24 +264,33 @@ class RunWatcher:
         if verdict.state == "raised":
             self._active[key] = verdict
             self._counts["verdicts"][verdict.kind] += 1
+            if self.armed:
+                self._same_episode(key, verdict)
         else:
             self._active.pop(key, None)
-        event = verdict_event(self.name, verdict)
-        if not self._past.knows(event):
-            self._desk.note(event)
+        self._note(verdict_event(self.name, verdict))
 
     def _gap(self, gap: Gap) -> None:
         self._counts["gaps"][gap.reason] += 1
-        event = gap_event(self.name, gap, self._step)
-        if not self._past.knows(event):
+        self._note(gap_event(self.name, gap, self._step))
+
+    def _note(self, event: Event) -> None:
+        """Journal what the log says; while catching up, it waits to be compared with what is journaled already."""
+        if self.armed:
             self._desk.note(event)
+        elif event["event"] != "gap" or len(self._found) < _MOST_GAPS:
+            self._found.append(event)
 
     def _weigh(self) -> None:
         """Decide about the verdicts that hold on the signal that decides."""
         ack = self._helm.ack
         if self._step is None or self._deciding is None or (ack is not None and ack.finished):
             return
-        verdicts = [verdict for verdict in self._active.values() if verdict.signal == self._deciding.signal]
+        verdicts = [
+            verdict
+            for verdict in self._active.values()
+            if verdict.signal == self._deciding.signal and episode_of(verdict) not in self._bygone
+        ]
         if not verdicts:
             return
         situation = Situation(
@@ -254,7 +306,9 @@ class RunWatcher:
         )
         for decision in self._policy.decide(verdicts, situation):
             if decision.refused_by is not None:
-                self._desk.note(refused_event(self.name, decision))
+                refusal = refused_event(self.name, decision)
+                if not self._past.has_refused(refusal):
+                    self._desk.note(refusal)
                 continue
             self._counts["decisions"][decision.action] += 1
             seq = self._helm.carry_out(decision)

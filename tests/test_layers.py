@@ -27,6 +27,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         "watcher",
         "daemon replay embedded",
         "demo report status",
+        "shown",
         "cli",
         "__main__",
     )

@@ -114,7 +114,7 @@ class Client:
         )
         leads = _integer("rank", rank, 0) == 0
         if "_steering" in self.__dict__:
-            self._share(low, high)
+            self._share(facts)
             return
         self.rejections: Counter[str] = Counter()
         self.resumed = False
@@ -247,6 +247,9 @@ class Client:
         """End the training cleanly: the acknowledgement says that it has finished."""
         self._end(finished=True)
 
+    def __deepcopy__(self, _memo: dict[int, object]) -> Self:
+        return self  # a copied trainer is still the same training
+
     def __enter__(self) -> Self:
         return self
 
@@ -309,6 +312,7 @@ class Client:
             self._axis = "global"
 
     def _whole(self, step: object) -> int | None:
+        """Return the number of a step, whatever kind of integer it is; None, and counted, if it is none."""
         try:
             at = operator.index(step)  # type: ignore[arg-type]
         except (TypeError, ValueError):
@@ -320,16 +324,17 @@ class Client:
 
     def _acknowledge(self, now: float, *, finished: bool = False) -> None:
         """Write the acknowledgement if it is news, and hand over a request once that stands there."""
-        steering, mailbox = self._steering, self._mailbox
-        asked = steering.offer is not None
-        steering.record()
+        steering = self._steering
+        offer = steering.offer
         if not self._leads:
             self._follow_the_leader()
         elif os.getpid() == self._facts.pid:
             ack = self._acknowledgement(finished=finished)
+            if offer is not None:
+                ack = dataclasses.replace(ack, request_id=offer.id, restored_to_step=None)
             if now - self._written_at < HEARTBEAT_SECONDS and _same(ack, self._written):
                 return
-            if not mailbox.write(ack, durable=asked):
+            if not self._mailbox.write(ack, durable=offer is not None):
                 return
             self._written, self._written_at = ack, now
         steering.hand_over()
@@ -380,21 +385,28 @@ class Client:
             del _clients[self.directory]
         try:
             if finished and self._attached:
+                self._steering.offer = None  # nobody is left to carry it out
                 self._acknowledge(math.inf, finished=True)
         except Exception:  # noqa: BLE001 - a training that has come to its end must not fail over this
             self.rejections["defect"] += 1
 
-    def _share(self, min_scale: float, max_scale: float) -> None:
-        """Hold the bounds of another user of this client as well."""
-        steering = self._steering
-        low, high = max(min_scale, steering.min_scale), min(max_scale, steering.max_scale)
+    def _share(self, facts: Acknowledgement) -> None:
+        """Hold the bounds of another user of this client as well, and report what only he knows."""
+        known = self._facts
+        low, high = max(facts.min_scale, known.min_scale), min(facts.max_scale, known.max_scale)
         if low > high:
             raise ValueError(
-                f"bounds [{min_scale}, {max_scale}] have nothing in common with the "
-                f"[{steering.min_scale}, {steering.max_scale}] of the client that {self.directory} has already"
+                f"bounds [{facts.min_scale}, {facts.max_scale}] have nothing in common with the "
+                f"[{known.min_scale}, {known.max_scale}] of the client that {self.directory} has already"
             )
-        self.last_scale = steering.narrow(low, high)
-        self._facts = dataclasses.replace(self._facts, min_scale=low, max_scale=high)
+        self.last_scale = self._steering.narrow(low, high)
+        self._facts = dataclasses.replace(
+            known,
+            min_scale=low,
+            max_scale=high,
+            optimizer=known.optimizer or facts.optimizer,
+            total_steps=known.total_steps or facts.total_steps,
+        )
         self._due = -math.inf
 
 

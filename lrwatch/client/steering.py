@@ -162,16 +162,13 @@ class Steering:
         """Say whether no later step brings another scale, short of another control file."""
         return not self.applies or (self.plan.settled(step) and self.base.settled(step))
 
-    def record(self) -> None:
-        """Enter the offered request into what the next acknowledgement says."""
-        if self.offer is not None:
-            self.request_id, self.restored_to_step = self.offer.id, None
-            self._restoring = self.offer.kind == "restore"
-
     def hand_over(self) -> None:
-        """Hand the recorded request to the training, once and for all."""
+        """Hand the offered request to the training, once and for all."""
         if self.offer is not None:
-            self.request, self._handled, self.offer = self.offer, self.offer.id, None
+            self.request, self.offer = self.offer, None
+            self.request_id = self._handled = self.request.id
+            self.restored_to_step = None
+            self._restoring = self.request.kind == "restore"
 
     def restored(self, step: int) -> None:
         """Record that the training went back to `step`, if a restore is what was asked of it last."""
@@ -193,8 +190,9 @@ class Steering:
         if newer:
             self.training_id = memory.training_id
             self.generation, self.seq, self.beat = memory.generation, memory.seq, memory.beat
-            self.plan = Track(memory.plan_id, None, memory.start_step, memory.from_scale or memory.scale)
-            self.base = Track(memory.base_id, None, memory.base_start_step, memory.base_from_scale or self._base_factor)
+            self.plan = Track(memory.plan_id, None, memory.start_step, memory.from_scale or 1.0)
+            self.base = Track(memory.base_id, None, memory.base_start_step, memory.base_from_scale or 1.0)
+            self._base_factor = 1.0
             self.scale = self._clamp(memory.scale)
             self.applies = self.clamped = False
         if not same or memory.request_id > self.request_id:
@@ -234,4 +232,4 @@ class Steering:
         return min(max(self.scale / self._base_factor, MIN_SCALE), MAX_SCALE)
 
     def _clamp(self, scale: float) -> float:
-        return min(max(scale, self.min_scale), self.max_scale)
+        return self.min_scale if scale < self.min_scale else self.max_scale if scale > self.max_scale else scale

@@ -176,6 +176,9 @@ class Hook:
         self.client.close()
         self.detach()
 
+    def __deepcopy__(self, _memo: dict[int, object]) -> "Hook":
+        return self  # it belongs to its optimizer, and a copied optimizer has none
+
     def _before(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
             if self._depth:
@@ -194,6 +197,7 @@ class Hook:
         except Exception:  # noqa: BLE001 - an unscaled step is better than none
             self.client.rejections["defect"] += 1
             self._restore()
+            self._scale = 1.0
             return None
 
     def _after(self, _optimizer: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 from lrwatch.model import Gap, Verdict
@@ -24,7 +25,7 @@ def verdict_event(run: str, verdict: Verdict) -> Event:
         "since": verdict.since,
         "severity": verdict.severity,
         "text": verdict.text,
-        "evidence": {key: _finite(value) for key, value in verdict.evidence.items()},
+        "evidence": _plain(verdict.evidence),
     }
 
 
@@ -69,6 +70,7 @@ def published_event(control: Control, step: int | None, action: str, because: st
         "refused_by": None,
         **more,
         "request": control.request.to_json(),
+        "base": None if control.base is None else control.base.to_json(),
         "mode": control.mode,
         "generation": control.generation,
         "training_id": control.training_id,
@@ -89,8 +91,13 @@ def acknowledged_event(run: str, ack: Acknowledgement, step: int | None) -> Even
         "client_step": ack.step,
         "start_step": ack.start_step,
         "from_scale": ack.from_scale,
+        "base_id": ack.base_id,
+        "base_start_step": ack.base_start_step,
+        "min_scale": ack.min_scale,
+        "max_scale": ack.max_scale,
         "training_id": ack.training_id,
         "refused_because": ack.refused_because,
+        "restored_to_step": ack.restored_to_step,
         "finished": ack.finished,
     }
 
@@ -104,7 +111,7 @@ def outcome_event(run: str, outcome: Outcome) -> Event:
         "step": outcome.step,
         "verdict": outcome.verdict,
         "text": outcome.text,
-        "evidence": {key: _finite(value) for key, value in outcome.evidence.items()},
+        "evidence": _plain(outcome.evidence),
     }
 
 
@@ -118,14 +125,33 @@ def summary_event(runs: int, records: int, rejected: int, seconds: float) -> Eve
     return {"event": "summary", "runs": runs, "records": records, "rejected": rejected, "seconds": round(seconds, 3)}
 
 
-def same_event(event: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    """Return what two readings of one log agree on about a verdict or a gap; None for other events."""
+def same_event(event: Mapping[str, Any]) -> str | None:
+    """Return what two readings of one log agree on about a verdict, a gap or a refusal; None for other events.
+
+    The step of a gap is left out: several files may be read in another order the next time.
+    """
+    keys: tuple[str, ...]
     if event.get("event") == "verdict":
-        return "verdict", event.get("state"), event.get("signal"), event.get("kind"), event.get("step")
-    if event.get("event") == "gap":
-        return "gap", event.get("reason"), event.get("step"), event.get("bytes")
-    return None
+        keys = ("event", "state", "signal", "kind", "step")
+    elif event.get("event") == "gap":
+        keys = ("event", "reason", "bytes")
+    elif event.get("event") == "decision" and event.get("refused_by") is not None:
+        keys = ("refused_by", "signal", "because", "verdict_step")
+    else:
+        return None
+    return repr([event.get(key) for key in keys])
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _plain(value: Any) -> Any:
+    """Return `value` as JSON has it; a number that is not finite becomes null."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value)

@@ -5,17 +5,20 @@ from typing import Any
 
 from lrwatch.clock import Clock
 from lrwatch.config import Config, Mode
+from lrwatch.control.applied import Applied, applied
 from lrwatch.control.desk import Desk
-from lrwatch.control.events import acknowledged_event, published_event, training_event
+from lrwatch.control.events import Event, acknowledged_event, published_event, training_event
 from lrwatch.control.past import Past
 from lrwatch.control.steps import StepMap
 from lrwatch.detect.rates import Rates
+from lrwatch.errors import NotPossible
 from lrwatch.policy.base import Client, Decision
 from lrwatch.protocol import Acknowledgement, Control, Plan, Request, Why, hold
+from lrwatch.protocol.plan import MAX_SCALE, MAX_STEP, MIN_SCALE
 
 STALE_SECONDS = 60.0
 
-_RAMP_SAMPLES = 8
+_PASSING = ("step", "client_step", "scale")
 
 
 class Helm:
@@ -60,27 +63,41 @@ class Helm:
         start = Control(run=run, writer=writer, generation=0, seq=0, plan=hold())
         self.control = start if past.control is None else dataclasses.replace(past.control, run=run, writer=writer)
         self.ack: Acknowledgement | None = None
-        for event in past.acknowledgements:
-            self._apply_event(event)
+        self._said = past.acknowledged
+        rates.forget()
+        for word in past.applied:
+            self._apply(word)
 
-    def take_over(self, step: int | None) -> None:
-        """Begin above every seq and generation that was ever seen, and publish."""
+    def take_over(self, step: int | None) -> bool:
+        """Begin above every seq and generation that was ever seen, and publish; returns what `hear` does.
+
+        Raises
+        ------
+        NotPossible
+            There is nothing above.
+        """
         ack, _ = self._desk.hear()
         self._past.add_acknowledgement(ack)
         generation, seq = self._past.generation + 1, self._past.seq
+        if max(generation, seq) >= MAX_STEP:
+            raise NotPossible(f"{self._run}: generation {generation - 1} and seq {seq} leave no room for another")
         self.control = dataclasses.replace(self.control, generation=generation, seq=seq)
         if self._past.control is None:
             self._publish("start", step, plan=hold())
         else:
             self._publish("takeover", step)
-        if ack is not None:
-            self._acknowledge(ack, step)
+        return ack is not None and self._acknowledge(ack, step)
 
-    def hear(self, step: int | None) -> None:
-        """Look for news from the training; `step` is the newest of the log."""
+    def hear(self, step: int | None) -> bool:
+        """Look for news from the training; returns whether another training has taken the place of the known one.
+
+        Parameters
+        ----------
+        step
+            The newest of the log.
+        """
         ack, news = self._desk.hear()
-        if ack is not None and news:
-            self._acknowledge(ack, step)
+        return ack is not None and news and self._acknowledge(ack, step)
 
     def carry_out(self, decision: Decision) -> int:
         """Publish a granted decision; returns its seq."""
@@ -113,14 +130,25 @@ class Helm:
     @property
     def scale(self) -> float:
         """Where the training's scale is going; where it is, while decisions are advice only."""
-        standing = 1.0 if self.ack is None else self.ack.scale
-        return standing if self.held else self.goal
+        return self._standing if self.held else self.goal
 
     @property
     def goal(self) -> float:
-        """The scale at which the present plan ends."""
-        plan = self.control.plan
-        return plan.scale_at(plan.steps, 1.0 if self.ack is None else self.ack.scale)
+        """The scale at which the present plan ends, without the factor of the base schedule."""
+        plan, ack = self.control.plan, self.ack
+        standing = ack.from_scale if ack is not None and ack.plan_id == plan.id else None
+        return plan.scale_at(plan.steps, self._standing if standing is None else standing)
+
+    @property
+    def _standing(self) -> float:
+        """Where the training stands, without the factor of the base schedule."""
+        ack, base = self.ack, self.control.base
+        if ack is None:
+            return 1.0
+        factor = 1.0
+        if base is not None and ack.base_id == base.id and ack.base_start_step is not None:
+            factor = base.scale_at(max((ack.step or 0) - ack.base_start_step, 0))
+        return min(max(ack.scale / factor, MIN_SCALE), MAX_SCALE)
 
     @property
     def client(self) -> Client:
@@ -136,42 +164,39 @@ class Helm:
         begun = 0 if self.ack is None or self.ack.start_step is None else self.ack.plan_id
         return self._decided_plan > begun
 
-    def _acknowledge(self, ack: Acknowledgement, step: int | None) -> None:
-        before, self.ack = self.ack, ack
+    def _acknowledge(self, ack: Acknowledgement, step: int | None) -> bool:
+        self.ack = ack
         self._heard_at = self._clock.monotonic()
-        if ack.training_id != self.control.training_id:
-            self._meet(ack, step)
+        is_other = ack.training_id != self.control.training_id and self._meet(ack, step)
         if step is not None and ack.step is not None:
             self._steps.learn(step, ack.step)
-        if before is None or _essence(before) != _essence(ack):
-            event = acknowledged_event(self._run, ack, step)
-            self._apply_event(event)
+        event = acknowledged_event(self._run, ack, step)
+        if self._said is None or _essence(self._said) != _essence(event):
+            self._said = event
             self._desk.note(event)
+            word = applied(event)
+            if word is not None:
+                self._apply(word)
+        return is_other
 
-    def _meet(self, ack: Acknowledgement, step: int | None) -> None:
+    def _meet(self, ack: Acknowledgement, step: int | None) -> bool:
         """Another training than the one known speaks up; or the first one, which only needs its name told."""
         if self.control.training_id is None:
             self._publish("training", step, training_id=ack.training_id)
-            return
+            return False
         self._desk.note(training_event(self._run, ack.training_id, step))
         self._rates.forget()
         self._decided_plan = 0
+        self._said = None
         self._publish("training", step, training_id=ack.training_id, plan=hold(), request=Request())
+        return True
 
-    def _apply_event(self, event: dict[str, Any]) -> None:
-        """Tell the rates with which scale the training goes on, along the whole of a ramp."""
-        if event.get("status") not in ("applied", "clamped"):
-            return
-        plan = self._plans.get(event["plan_id"])
-        start, client_step, scale = event.get("start_step"), event.get("client_step"), float(event["scale"])
-        if plan is None or start is None or plan.repeat_from is not None:
-            if client_step is not None:
-                self._rates.acknowledged(self._steps.to_log(client_step), scale)
-            return
-        standing = float(event.get("from_scale") or 1.0)
-        for sample in range(_RAMP_SAMPLES + 1):
-            into = plan.steps * sample // _RAMP_SAMPLES
-            self._rates.acknowledged(self._steps.to_log(start + into), plan.scale_at(into, standing))
+    def _apply(self, word: Applied) -> None:
+        """Tell the rates with which scale the training goes on."""
+        if word.log_step is not None and word.client_step is not None:
+            self._steps.learn(word.log_step, word.client_step)
+        for client_step, scale in word.scales(self._plans.get(word.plan_id), self.control.base):
+            self._rates.acknowledged(self._steps.to_log(client_step), scale)
 
     def _publish(
         self,
@@ -207,19 +232,9 @@ class Helm:
         self._desk.publish(self.control)
 
 
-def _essence(ack: Acknowledgement) -> tuple[object, ...]:
+def _essence(event: Event) -> Event:
     """Return what of an acknowledgement is worth a line in the journal when it changes."""
-    return (
-        ack.training_id,
-        ack.seq,
-        ack.plan_id,
-        ack.request_id,
-        ack.status,
-        ack.refused_because,
-        ack.start_step,
-        ack.restored_to_step,
-        ack.finished,
-    )
+    return {key: value for key, value in event.items() if key not in _PASSING}
 
 
 def _identified(schedule: Plan | None, present: Plan | None, seq: int) -> Plan | None:

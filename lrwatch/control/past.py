@@ -4,14 +4,24 @@ Recovery is to read the log again and to take from here only what a log cannot t
 decided and for which verdict, and what the training acknowledged.
 """
 
+import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from lrwatch.control.applied import Applied, applied
 from lrwatch.control.events import Event, same_event
 from lrwatch.control.journal import current_segment
 from lrwatch.errors import ProtocolError
 from lrwatch.policy.policy import Episode
-from lrwatch.protocol import Acknowledgement, Control, Plan, Request, plan_from_json
+from lrwatch.protocol import Acknowledgement, Control, Plan, decode_control, document
+from lrwatch.protocol.control import SCHEMA
+from lrwatch.protocol.plan import MAX_STEP
+
+_MOST = MAX_STEP // 2
+"""No watcher ever counts so far: whoever claims more would leave no room above for what readers still accept."""
+
+_JOURNALED = ("run", "seq", "plan", "request", "base", "mode", "generation", "training_id")
 
 
 class Past:
@@ -37,43 +47,68 @@ class Past:
     decided_plan
         The id of the newest plan that a decision made; 0 if none.
     open_episodes
-        Verdicts raised and not cleared in the journal, by signal and kind.
-    acknowledgements
-        The `acknowledged` events of this training.
+        Verdicts raised and not cleared in the journal of this training, by signal and kind.
+    bygone
+        Signal and kind of the verdicts that held when this training took the place of another.
+    applied
+        What this training acknowledged of its scale.
+    acknowledged
+        The newest `acknowledged` event of this training; None if there is none.
     """
 
     def __init__(self, history: Sequence[Event], found: Control | None) -> None:
-        self._known = {same_event(event) for event in history}
+        segment = current_segment(history)
+        self._known = Counter(map(same_event, history))
+        self._refused = {same_event(event) for event in segment if event["event"] == "decision"}
         self.seq = max((_integer(event.get("seq")) for event in history), default=0)
         self.generation = max((_integer(event.get("generation")) for event in history), default=0)
         self.plans: dict[int, Plan] = {}
         self.acted: list[tuple[Episode, int]] = []
         self.decided_plan = 0
         self.open_episodes: dict[tuple[str, str], Episode] = {}
-        self.acknowledgements: list[Event] = []
+        self.applied: list[Applied] = []
+        self.acknowledged: Event | None = None
         self.control = found
         if found is not None:
             self.seq, self.generation = max(self.seq, found.seq), max(self.generation, found.generation)
             self.plans[found.plan.id] = found.plan
-        for event in current_segment(list(history)):
+        for event in history[: len(history) - len(segment)]:
+            self._digest_verdict(event)
+        self.bygone = frozenset(self.open_episodes)
+        self.open_episodes.clear()
+        for event in segment:
             self._digest(event)
 
     def add_acknowledgement(self, ack: Acknowledgement | None) -> None:
         """Start above the acknowledgement too: it may have outlived the journal and the control file."""
-        if ack is not None:
+        if ack is not None and max(ack.seq, ack.generation) <= _MOST:
             self.seq, self.generation = max(self.seq, ack.seq), max(self.generation, ack.generation)
 
-    def knows(self, event: Event) -> bool:
-        """Say whether the journal already holds this verdict or gap."""
+    def recognises(self, event: Event) -> bool:
+        """Say whether the journal already holds this verdict or gap; each line of it answers for one."""
         key = same_event(event)
-        return key is not None and key in self._known
+        if key is None or not self._known[key]:
+            return False
+        self._known[key] -= 1
+        return True
+
+    def has_refused(self, event: Event) -> bool:
+        """Say whether the journal already tells of this refusal in this training."""
+        return same_event(event) in self._refused
 
     def _digest(self, event: Event) -> None:
         if event["event"] == "decision" and _integer(event.get("seq")):
             self._digest_decision(event)
         elif event["event"] == "acknowledged":
-            self.acknowledgements.append(event)
-        elif event["event"] == "verdict":
+            self.acknowledged = event
+            word = applied(event)
+            if word is not None:
+                self.applied.append(word)
+        else:
+            self._digest_verdict(event)
+
+    def _digest_verdict(self, event: Event) -> None:
+        if event["event"] == "verdict":
             key = str(event.get("signal")), str(event.get("kind"))
             if event.get("state") == "raised":
                 self.open_episodes[key] = (*key, _integer(event.get("step")))
@@ -81,44 +116,33 @@ class Past:
                 self.open_episodes.pop(key, None)
 
     def _digest_decision(self, event: Event) -> None:
-        try:
-            plan = plan_from_json(event.get("plan"))
-        except ProtocolError:
+        control = _journaled_control(event, self.control)
+        if control is None:
             return
-        self.plans[plan.id] = plan
+        self.plans[control.plan.id] = control.plan
         if "verdict_step" in event:
             episode = str(event.get("signal")), str(event.get("because")), _integer(event["verdict_step"])
             self.acted.append((episode, _integer(event.get("step"))))
-            self.decided_plan = plan.id
-        seq = _integer(event.get("seq"))
-        if self.control is None or seq > self.control.seq:
-            self.control = _journaled_control(event, seq, plan, self.control)
+            self.decided_plan = control.plan.id
+        if self.control is None or control.seq > self.control.seq:
+            self.control = control
 
 
-def _journaled_control(event: Event, seq: int, plan: Plan, before: Control | None) -> Control:
-    """Return the state of a decision that reached the journal and not the control file."""
-    request: Any = event.get("request")
-    asked = Request()
-    if isinstance(request, dict):
-        asked = Request(
-            _integer(request.get("id")),
-            str(request.get("kind", "none")),
-            request.get("before_step"),
-            request.get("skip_batches"),
-        )
-    training_id = event.get("training_id")
-    return Control(
-        run=str(event.get("run")),
-        writer="",
-        generation=_integer(event.get("generation")),
-        seq=seq,
-        beat=0 if before is None else before.beat,
-        plan=plan,
-        training_id=training_id if isinstance(training_id, str) else None,
-        request=asked,
-        base=None if before is None else before.base,
-    )
+def _journaled_control(event: Event, before: Control | None) -> Control | None:
+    """Return the state of a decision, which perhaps reached the journal and not the control file."""
+    fields: dict[str, Any] = {key: event.get(key) for key in _JOURNALED}
+    fields |= {"schema": SCHEMA, "writer": "", "beat": 0 if before is None else before.beat}
+    if "text" in event:
+        fields["why"] = {"kind": event.get("because"), **{key: event.get(key) for key in ("signal", "step", "text")}}
+    elif before is not None and before.why is not None:
+        fields["why"] = dataclasses.asdict(before.why)
+    try:
+        return decode_control(document.encode(fields))
+    except (ProtocolError, ValueError, RecursionError):
+        return None
 
 
 def _integer(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST:
+        return value
+    return 0

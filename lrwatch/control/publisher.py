@@ -1,10 +1,10 @@
 """Publishes the control file: whole, durable, in order, and only while no other watcher has taken the run over."""
 
+import contextlib
 import dataclasses
+import errno
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from lrwatch.errors import NotPossible, ProtocolError
@@ -12,6 +12,8 @@ from lrwatch.protocol import Control, decode_control, document
 from lrwatch.protocol.control import FILE_NAME
 
 LOCK_NAME = "lock"
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 class TakenOver(Exception):  # noqa: N818 - an event in the life of a watcher, not an error
@@ -21,10 +23,14 @@ class TakenOver(Exception):  # noqa: N818 - an event in the life of a watcher, n
 class Publisher:
     """`control.json` of one run.
 
+    Two watchers of one run meet here. The younger one has the higher generation, and the older one steps down at
+    its next write. On one machine the lock lets neither come between the other's look and write; where locks do
+    not reach, the generations alone must do.
+
     Parameters
     ----------
     directory
-        The run's `lrwatch` directory.
+        The run's `lrwatch` directory; it must exist when something is written.
 
     Attributes
     ----------
@@ -35,6 +41,8 @@ class Publisher:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._path = str(directory / FILE_NAME)
+        self._lock: int | None = None
+        self._is_swept = False
         self.written: Control | None = None
 
     def found(self) -> Control | None:
@@ -56,36 +64,86 @@ class Publisher:
                 raise NotPossible(f"{self._path}: left alone: {error}") from error
             return None
 
-    def write(self, control: Control) -> None:
-        """Replace the control file; when this returns, it is on the disk.
+    def lock(self) -> None:
+        """Let no other watcher of this machine write until `unlock`.
+
+        Raises
+        ------
+        OSError
+            Another one is writing at this moment, or the lock cannot be had.
+        """
+        if self._lock is not None:
+            return
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self._directory / LOCK_NAME, flags, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(descriptor)
+                raise
+        self._lock = descriptor
+
+    def unlock(self) -> None:
+        """Let others write again."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def admit(self, control: Control) -> int:
+        """Make sure that `control` may be written; return the beat that lies there, 0 if none.
 
         Raises
         ------
         TakenOver
-            A foreign writer with this generation or a higher one has written it; nothing was changed.
+            A foreign writer with this generation or a higher one has written the file.
+        NotPossible
+            Another watcher went on writing while this one was taking the run over, and what it wrote must be
+            looked at first; or `found` raises it.
+        OSError
+            The file cannot be read.
+        """
+        there = self.found()
+        if there is None:
+            return 0
+        if there.writer != control.writer:
+            if there.generation >= control.generation:
+                raise TakenOver(f"{self._path}: taken over by {there.writer} (generation {there.generation})")
+            if there.seq >= control.seq:
+                raise NotPossible(f"{self._path}: {there.writer} went on to seq {there.seq} while it was taken over")
+        return there.beat
+
+    def write(self, control: Control) -> None:
+        """Replace the control file, with the next beat; when this returns, it is on the disk.
+
+        Raises
+        ------
+        TakenOver, NotPossible
+            As `admit` does; nothing was changed.
         OSError
             It was not written, and must be written anew.
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
-        with self._locked():
-            there = self.found()
-            if there is not None and there.writer != control.writer and there.generation >= control.generation:
-                raise TakenOver(f"{self._path}: taken over by {there.writer} (generation {there.generation})")
+        ours = self._lock is not None
+        self.lock()
+        try:
+            beat = max(self.admit(control), 0 if self.written is None else self.written.beat, control.beat)
+            control = dataclasses.replace(control, beat=beat + 1)
+            self._sweep()
             document.replace(self._path, control.encode(), durable=True)
+        finally:
+            if not ours:
+                self.unlock()
         self.written = control
 
     def beat(self, wall: float) -> None:
         """Rewrite the control file unchanged but for its beat. Raises as `write` does."""
         if self.written is not None:
-            self.write(dataclasses.replace(self.written, beat=self.written.beat + 1, issued_at=wall))
+            self.write(dataclasses.replace(self.written, issued_at=wall))
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Let no other watcher of this machine come between the look and the write."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._directory / LOCK_NAME, flags, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def _sweep(self) -> None:
+        """Remove, once, what watchers that were killed in the middle of a write have left."""
+        if not self._is_swept:
+            self._is_swept = True
+            for stray in self._directory.glob(f"{FILE_NAME}.*.tmp"):
+                with contextlib.suppress(OSError):
+                    stray.unlink()

@@ -47,6 +47,6 @@ class Detector(Protocol):
         ...
 
 
-def after(count: int, share: float, most: int) -> int:
-    """Return when to look again: `share` of the records later, at least 1 and at most `most`."""
-    return count + min(max(1, int(count * share)), most)
+def after(count: int, share: float, most: int, fewest: int = 1) -> int:
+    """Return when to look again: `share` of the records later, at least `fewest` and at most `most`."""
+    return count + min(max(fewest, int(count * share)), most)

@@ -2,26 +2,30 @@
 
 import math
 
-import numpy as np
-
 from lrwatch.config import DivergenceConfig
 from lrwatch.detect.base import Finding, after
-from lrwatch.detect.online import robust_spread
+from lrwatch.detect.online import median, noise, robust_spread
 from lrwatch.model import Kind
-from lrwatch.series import Series
+from lrwatch.series import Blocks, Series
 
 _RECENT = 8
+_FEWEST_BEFORE = 8
+_SPAN = 1 / 32
+_RECOVERING = 0.2
 _COLLAPSE = 0.5
+_MEDIAN_ERROR = math.sqrt(math.pi / 2 / _RECENT)  # of the median of so many blocks, in standard deviations of one
 
 
 class Divergence:
     """Non-finite records in a row, a collapse, or a jump or creep to a worse level.
 
-    Finite values: the recent window holds a 32nd of the records (at least 8) as 8 blocks. The best level is the
-    lowest median of such a window so far, with the spread of its blocks. The run has diverged where the
-    recent median lies above the best one by more than `sigmas` standard errors of both windows, 3 % of the level
-    and a tenth of the progress made, at two looks in a row. It is a collapse (critical) where half of the
-    progress is lost.
+    Finite values: the recent level is the median of the newest 8 blocks, which together hold a 64th to a 32nd of
+    the records (at least 8). Its standard error comes from the up to 56 blocks before them
+    (`lrwatch.detect.online.noise`). The best level is the one that was lowest with two of its standard errors
+    added, so that a lucky window of a few records does not count as an achievement. The run has diverged where
+    the recent level lies above the best one by more than `sigmas` standard errors of both, 3 % of the
+    level and a tenth of the progress made, at two looks in a row, and is not on its way back already. It is a
+    collapse (critical) where half of the progress is lost.
     """
 
     kind: Kind = "divergence"
@@ -34,9 +38,10 @@ class Divergence:
         """Start again where the series stands."""
         self.next_look = max(count + 1, self._config.min_records)
         self._best = math.inf
-        self._best_spread = 0.0
+        self._best_error = 0.0
         self._best_step = 0
         self._best_rate = 0.0
+        self._error = math.inf
         self._above = 0
         self._current: Finding | None = None
 
@@ -51,23 +56,28 @@ class Divergence:
             )
         if series.count < self.next_look:
             return self._current
-        self.next_look = after(series.count, 1 / 32, 256)
-        blocks = series.window(max(_RECENT, series.count // 32), _RECENT)
-        level = float(np.median(blocks.values))
-        spread = robust_spread(blocks.values)
-        if level < self._best:
-            self._best, self._best_spread = level, spread
-            self._best_step, self._best_rate = int(blocks.steps[-1]), series.rate
-        finding = self._excess(series, level, spread, int(blocks.steps[-1]))
+        self.next_look = after(series.count, _SPAN, 256, 4)
+        blocks = series.level(max(int(series.count * _SPAN / _RECENT).bit_length() - 1, 0))
+        recent, before = blocks.last(_RECENT), blocks.without_last(_RECENT)
+        if len(before) < _FEWEST_BEFORE:
+            return self._current
+        level = median(recent.values)
+        if self._above == 0:
+            self._error = noise(before) * _MEDIAN_ERROR
+        if level + 2.0 * self._error < self._best + 2.0 * self._best_error:
+            self._best, self._best_error = level, self._error
+            self._best_step, self._best_rate = int(recent.steps[-1]), series.rate
+        finding = self._excess(series, recent, level)
         self._above = self._above + 1 if finding is not None else 0
         holds = finding is not None and (self._current is not None or self._above >= 2)
         self._current = finding if holds else None
         return self._current
 
-    def _excess(self, series: Series, level: float, spread: float, step: int) -> Finding | None:
+    def _excess(self, series: Series, recent: Blocks, level: float) -> Finding | None:
         excess = level - self._best
         progress = max(series.first - self._best, 0.0)
-        error = math.hypot(spread, self._best_spread) * math.sqrt(math.pi / 2 / _RECENT)
+        spread = robust_spread(recent.values) * _MEDIAN_ERROR
+        error = math.hypot(max(self._error, spread), self._best_error)
         threshold = max(self._config.sigmas * error, 0.03 * abs(self._best), 0.1 * progress)
         if self._current is not None:
             threshold /= 2
@@ -75,6 +85,9 @@ class Divergence:
             return None  # a learning rate that was raised since may cost some of what was won
         if not excess > threshold:
             return None
+        if self._current is None and _fall(recent) > max(_RECOVERING * excess, 3.0 * robust_spread(recent.values)):
+            return None
+        step = int(recent.steps[-1])
         collapsed = excess > max(_COLLAPSE * progress, 0.2 * abs(self._best))
         return Finding(
             self._best_step,
@@ -91,3 +104,9 @@ class Divergence:
                 "nonfinite": 0,
             },
         )
+
+
+def _fall(blocks: Blocks) -> float:
+    """Return by how much the values fall within the window, from the means of its halves."""
+    half = len(blocks) // 2
+    return 2.0 * float(blocks.values[:half].mean() - blocks.values[half:].mean())

@@ -86,9 +86,8 @@ class Judge:
         steps, values, rates
             Training step, value, and the learning rate in use.
         """
-        if self._newest_step is None:
-            self._newest_step = int(steps[0])
-        backward = np.flatnonzero(np.diff(steps, prepend=self._newest_step) < 0)
+        before = steps[0] if self._newest_step is None else self._newest_step
+        backward = np.flatnonzero(steps < np.concatenate([[before], steps[:-1]]))
         values = self._sign * values
         start = 0
         for back in [*backward.tolist(), len(steps)]:
@@ -139,15 +138,13 @@ class Judge:
         self, places: Places, steps: NDArray[np.int64], values: NDArray[np.float64], rates: NDArray[np.float64]
     ) -> Iterator[tuple[int, Item]]:
         start = 0
-        if self.series.streak:
-            self.series.append(steps[:1], values[:1], rates[:1])
-            yield from self._look(self._divergence, int(places[0]), int(steps[0]))
-            start = 1
         while start < len(values):
+            recovers = self._divergence if self.series.streak else []
             due = min((detector.next_look for detector in self._detectors), default=1 << 62)
-            end = min(len(values), start + max(due - self.series.count, 1))
+            end = min(len(values), start + (1 if recovers else max(due - self.series.count, 1)))
             self.series.append(steps[start:end], values[start:end], rates[start:end])
-            ready = [detector for detector in self._detectors if detector.next_look <= self.series.count]
+            count = self.series.count
+            ready = [d for d in self._detectors if d in recovers or d.next_look <= count]
             if ready:
                 yield from self._look(ready, int(places[end - 1]), int(steps[end - 1]))
             start = end

@@ -11,6 +11,8 @@ from lrwatch.detect.rates import Rates
 from lrwatch.model import Gap, Scalars
 from lrwatch.roles import Meaning, meaning
 
+_LARGEST_RATE = 1e150  # products and sums of learning rates remain numbers
+
 
 @dataclass(frozen=True, slots=True)
 class Announced:
@@ -38,8 +40,9 @@ class Judges:
         self._judges: dict[str, Judge] = {}
         self._newest: dict[str, float] = {}
         self._rate_name: str | None = None
-        self._restarts = 0
-        self._seen_restarts: dict[str, int] = {}
+        self._records = 0
+        self._newest_record: dict[str, int] = {}
+        self._newest_restart = -1
         self.rates = Rates()
         self.step: int | None = None
 
@@ -53,7 +56,20 @@ class Judges:
             cleared, restarts (once for all signals), and the looks of the detectors.
         """
         rate_places, rates = self._rates_of(block)
-        items: list[tuple[int, str, Item | Announced]] = []
+        if self.rates.known or not len(rates):
+            return self._feed(block, rate_places, rates)
+        first = int(rate_places[0])
+        before = self._feed(_part(block, slice(first)), rate_places[:0], rates[:0])
+        self.rates.logged(rates[:1])
+        for judge in self._judges.values():
+            judge.series.multiply_rates(float(rates[0]))
+        return before + self._feed(_part(block, slice(first, None)), rate_places - first, rates)
+
+    def _feed(
+        self, block: Scalars, rate_places: NDArray[np.intp], rates: NDArray[np.float64]
+    ) -> list[Item | Announced]:
+        items: list[tuple[int, int, Item | Announced]] = []
+        newest = -1
         for index, name in enumerate(block.names):
             known = self._meaning(name)
             if known.role in ("ignore", "lr"):
@@ -64,18 +80,27 @@ class Judges:
             if known.role == "grad_norm":
                 self._newest["grad_norm"] = float(block.values[places[-1]])
                 continue
+            steps = block.steps[places]
             if name not in self._judges:
                 self._judges[name] = Judge(name, known, self._config.detect)
-                self._seen_restarts[name] = self._restarts
-                items.append((int(places[0]), name, Announced(name, known, int(block.steps[places[0]]))))
-            steps = block.steps[places]
-            in_use = self.rates.logged_at(places, rate_places, rates) * self.rates.scale_at(steps)
-            judged = self._judges[name].feed(places, steps, block.values[places], in_use)
-            items += [(place, name, item) for place, item in judged]
-            self.step = int(steps[-1])
+                self._newest_record[name] = self._records + int(places[0])
+                items.append((int(places[0]), 0, Announced(name, known, int(steps[0]))))
+            in_use = self.rates.in_use(steps, places, rate_places, rates)
+            ordinals = np.concatenate([[self._newest_record[name]], self._records + places])
+            for place, item in self._judges[name].feed(places, steps, block.values[places], in_use):
+                items.append((place, int(ordinals[np.searchsorted(places, place)]), item))
+            self._newest_record[name] = int(ordinals[-1])
+            if places[-1] > newest:
+                newest, self.step = int(places[-1]), int(steps[-1])
         self.rates.logged(rates)
         items.sort(key=lambda placed: placed[0])
-        return [item for _, name, item in items if not isinstance(item, Gap) or self._is_news(name)]
+        news = [
+            item
+            for place, before, item in items
+            if not isinstance(item, Gap) or self._is_news(self._records + place, before)
+        ]
+        self._records += len(block)
+        return news
 
     def __getitem__(self, signal: str) -> Judge:
         return self._judges[signal]
@@ -97,25 +122,40 @@ class Judges:
 
     def _rates_of(self, block: Scalars) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Return where the learning rate stands in the block and its values; the first such signal is the one."""
-        for index, name in enumerate(block.names):
-            if self._meaning(name).role != "lr" or self._rate_name not in (None, name):
-                continue
-            self._rate_name = name
-            places = np.flatnonzero(block.which == index)
-            values = block.values[places]
-            usable = np.isfinite(values) & (values >= 0)
-            if usable.any():
-                self._newest["lr"] = float(values[usable][-1])
-            return places[usable], values[usable]
-        return np.empty(0, np.intp), np.empty(0, np.float64)
+        candidates = [
+            places
+            for index, name in enumerate(block.names)
+            if self._meaning(name).role == "lr" and self._rate_name in (None, name)
+            if len(places := np.flatnonzero(block.which == index))
+        ]
+        if not candidates:
+            return np.empty(0, np.intp), np.empty(0)
+        places = min(candidates, key=lambda places: int(places[0]))
+        self._rate_name = block.names[int(block.which[places[0]])]
+        values = block.values[places]
+        usable = np.isfinite(values) & (values >= 0)
+        values = np.minimum(values[usable], _LARGEST_RATE)
+        if len(values):
+            self._newest["lr"] = float(values[-1])
+        return places[usable], values
 
-    def _is_news(self, signal: str) -> bool:
-        """Say whether a signal that went back is the first of the run to tell of this restart."""
-        self._seen_restarts[signal] += 1
-        if self._seen_restarts[signal] <= self._restarts:
+    def _is_news(self, restart: int, before: int) -> bool:
+        """Say whether a signal that went back tells of a restart that no other told of.
+
+        Parameters
+        ----------
+        restart, before
+            The ordinals of the record that went back and of the signal's record before it. A restart that was
+            told between the two is the same one.
+        """
+        if before < self._newest_restart:
             return False
-        self._restarts = self._seen_restarts[signal]
+        self._newest_restart = restart
         return True
+
+
+def _part(block: Scalars, part: slice) -> Scalars:
+    return Scalars(block.names, block.which[part], block.steps[part], block.values[part], block.walls[part])
 
 
 def decides_before(signal: str, known: Meaning) -> tuple[bool, bool, int, str]:

@@ -4,16 +4,22 @@ An equivalence test, never a failure to find a trend: the *upper* confidence bou
 long as the one so far would gain must lie below what a cut gains. Silence is the answer to noise.
 """
 
+import math
+
 from lrwatch.config import PlateauConfig
 from lrwatch.detect.base import Finding, after
-from lrwatch.detect.online import Trend, trend
+from lrwatch.detect.online import Trend, noise, trend
 from lrwatch.model import Kind
 from lrwatch.series import Blocks, Series
 
 _Z = 2.0
 _SHARES = (0.75, 0.5, 0.25, 0.125)
 _FEWEST_BLOCKS = 16
+_MOST_BLOCKS = 48
+_FEWEST_RECORDS = 128
+_HORIZON = 1024
 _KINK = 0.25
+_SURE = 4.0
 _STEEPEST_KINK = 3.0
 _AGREEING_LOOKS = 2
 
@@ -22,12 +28,16 @@ class Plateau:
     """The loss has stopped improving at a learning rate that stands still.
 
     With b the slope of the window (its standard error SE), t the steps of the training so far (the only guess at
-    what is still to come), and g = -b t the gain of another t steps, the window shows a plateau where
+    what is still to come; in the first 1,024 records: the steps of 1,024), and g = -b t the gain of another t
+    steps, the window shows a plateau where
 
         g + z SE t < max(floor, min(g_before / 4, 3 floor)),    floor = max(gain |level|, gain / 2 progress)
 
-    at two looks in a row, g_before being the same gain measured on the window before. Windows are three quarters, a half, a
-    quarter and an eighth of the records at this learning rate.
+    at two looks in a row, g_before being the gain that the window before promised, where it surely did. Windows are
+    three quarters, a half, a quarter and an eighth of the records at this learning rate.
+
+    A loss that has not yet fallen by `gain` of its level since its first records is not said to have stopped:
+    it never began, and a cut of the learning rate is no remedy for that.
     """
 
     kind: Kind = "plateau"
@@ -35,20 +45,26 @@ class Plateau:
     def __init__(self, config: PlateauConfig) -> None:
         self._config = config
         self.next_look = config.min_records
+        self._began_above: float | None = None
         self._agreeing = 0
         self._holds: Finding | None = None
 
     def look(self, series: Series) -> Finding | None:
         """Judge the series as `Detector` says."""
         self.next_look = after(series.count, 0.04, 4096)
-        if not self._can_judge(series):
+        if self._began_above is None:
+            self._began_above = _least_first_level(series)
+        newest = series.window(series.steady, 16).last(4)
+        if not len(newest) or not self._can_judge(series):
             self._agreeing, self._holds = 0, None
             return None
-        elapsed = float(series.last_step - series.first_step)
-        level = abs(float(series.window(series.steady, 16).last(4).values.mean()))
+        level = float(newest.values.mean())
         progress = max(series.first - series.last, 0.0)
-        floor = max(self._config.gain * level, self._config.gain / 2 * progress)
-        verdicts = [self._window(series, share, elapsed, floor) for share in _SHARES]
+        floor = max(self._config.gain * abs(level), self._config.gain / 2 * progress)
+        if self._began_above - level < floor:
+            return None
+        horizon = float(series.last_step - series.first_step) * max(1.0, _HORIZON / series.count)
+        verdicts = [self._window(series, share, horizon, floor) for share in _SHARES]
         found = next((finding for finding in verdicts if isinstance(finding, Finding)), None)
         improving = any(verdict is True for verdict in verdicts)
         if found is not None:
@@ -65,6 +81,8 @@ class Plateau:
         """Start again where the series stands."""
         self._agreeing, self._holds = 0, None
         self.next_look = max(count + 1, self._config.min_records)
+        if count == 0:
+            self._began_above = None
 
     def _can_judge(self, series: Series) -> bool:
         """Say whether the learning rate has stood still long enough, at a height where a cut means something."""
@@ -74,46 +92,46 @@ class Plateau:
             and series.last_step > series.steady_step
         )
 
-    def _window(self, series: Series, share: float, elapsed: float, floor: float) -> Finding | bool:
+    def _window(self, series: Series, share: float, horizon: float, floor: float) -> Finding | bool:
         """Return a finding, True where the window still improves by more than the floor, False for neither."""
         records = int(series.steady * share)
-        blocks = series.window(records, 48)
-        if len(blocks) < _FEWEST_BLOCKS:
+        blocks = series.window(records, _MOST_BLOCKS)
+        if records < _FEWEST_RECORDS or len(blocks) < _FEWEST_BLOCKS:
             return False
         line = trend(blocks)
         if line.correlation >= 0.6:
             return False
-        gain, error = -line.slope * elapsed, line.error * elapsed
-        kink = _KINK * self._gain_before(series, records, blocks, share, elapsed)
+        gain, error = -line.slope * horizon, line.error * horizon
+        kink = 0.0 if share > 0.25 else _KINK * _least_gain(series.window(2 * records), horizon)
         bound = max(floor, min(kink, _STEEPEST_KINK * floor))
         upper = gain + line.quantile(_Z) * error
         if upper < bound:
-            return _finding(blocks, line, elapsed, gain, upper, bound)
+            return _finding(blocks, line, horizon, gain, upper, bound)
         return gain - 3.0 * error > bound
 
-    def _gain_before(self, series: Series, records: int, blocks: Blocks, share: float, elapsed: float) -> float:
-        """Return what the window before promised, if it is one, and surely improved."""
-        if share > 0.25:
-            return 0.0
-        both = series.window(2 * records, 64)
-        older = Blocks(
-            both.steps[: len(both) // 2],
-            both.values[: len(both) // 2],
-            both.rates[: len(both) // 2],
-            both.per,
-        )
-        if len(older) < _FEWEST_BLOCKS or older.steps[-1] >= blocks.steps[-1]:
-            return 0.0
-        line = trend(older)
-        return -line.slope * elapsed if -line.slope > 4.0 * line.error else 0.0
+
+def _least_first_level(series: Series) -> float:
+    """Return the lower confidence bound of the level at which the training began."""
+    blocks = series.window(series.count)
+    first = blocks.values[: max(len(blocks) // 16, 1)]
+    return float(first.mean()) - 3.0 * noise(blocks) / math.sqrt(len(first))
 
 
-def _finding(blocks: Blocks, line: Trend, elapsed: float, gain: float, upper: float, bound: float) -> Finding:
+def _least_gain(both: Blocks, horizon: float) -> float:
+    """Return what the older half of a window promised, less one standard error; 0 where it was not sure to gain."""
+    older = both.without_last(len(both) // 2)
+    if len(older) < _FEWEST_BLOCKS:
+        return 0.0
+    line = trend(older)
+    return (-line.slope - line.error) * horizon if -line.slope > _SURE * line.error else 0.0
+
+
+def _finding(blocks: Blocks, line: Trend, horizon: float, gain: float, upper: float, bound: float) -> Finding:
     since = int(blocks.steps[0])
     return Finding(
         since,
         "info",
-        f"has not improved since step {since}: another {elapsed:.0f} steps at this learning rate "
+        f"has not improved since step {since}: another {horizon:.0f} steps at this learning rate "
         f"promise at most {max(upper, 0.0):.3g} (a plateau is below {bound:.3g})",
         {
             "gain": gain,
@@ -122,7 +140,7 @@ def _finding(blocks: Blocks, line: Trend, elapsed: float, gain: float, upper: fl
             "slope": line.slope,
             "slope_error": line.error,
             "window_records": len(blocks) * blocks.per,
-            "elapsed_steps": elapsed,
+            "horizon_steps": horizon,
             "level": float(blocks.values.mean()),
         },
     )

@@ -13,9 +13,15 @@ class Rates:
 
     A logged learning rate is the script's own (the hook takes the scale back before any logger looks). Without
     a learning-rate signal it counts as constant, 1.
+
+    Attributes
+    ----------
+    known
+        Whether a learning rate was ever logged.
     """
 
     def __init__(self) -> None:
+        self.known = False
         self._logged = 1.0
         self._steps: list[int] = []
         self._scales: list[float] = []
@@ -41,23 +47,27 @@ class Rates:
         found: NDArray[np.float64] = scales[np.searchsorted(self._steps, steps, side="right")]
         return found
 
-    def logged_at(
-        self, places: NDArray[np.intp], rate_places: NDArray[np.intp], rates: NDArray[np.float64]
+    def in_use(
+        self,
+        steps: NDArray[np.int64],
+        places: NDArray[np.intp],
+        rate_places: NDArray[np.intp],
+        rates: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return the script's learning rate as known at each place of a block.
+        """Return the learning rate in use at each judged record of a block, as known when it was logged.
 
         Parameters
         ----------
-        places
-            Where in the block the judged records stand, ascending.
+        steps, places
+            Steps of the judged records, and where in the block they stand, ascending.
         rate_places, rates
             Where the learning-rate records stand, ascending, and their values.
         """
         known = np.concatenate([[self._logged], rates])
-        at: NDArray[np.float64] = known[np.searchsorted(rate_places, places, side="right")]
-        return at
+        at = np.searchsorted(rate_places, places, side="right")
+        return known[at] * self.scale_at(steps)
 
     def logged(self, rates: NDArray[np.float64]) -> None:
         """Take the learning rates of a block as the newest."""
         if len(rates):
-            self._logged = float(rates[-1])
+            self.known, self._logged = True, float(rates[-1])

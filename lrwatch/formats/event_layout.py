@@ -33,6 +33,8 @@ class Layout:
         For each value its place and its dtype.
     tags
         The tag of each value.
+    tags_at
+        Where each of them lies: its first byte and the one after its last.
     labelled
         The tags of those values whose tensor says of itself that it is a scalar.
     unlabelled
@@ -43,6 +45,7 @@ class Layout:
     step_width: int
     values: tuple[tuple[int, str], ...]
     tags: tuple[str, ...]
+    tags_at: tuple[tuple[int, int], ...]
     labelled: tuple[str, ...]
     unlabelled: tuple[str, ...]
 
@@ -61,6 +64,13 @@ class Layout:
         fixed[self.step_at : self.step_at + self.step_width] = 0x80
         for at, dtype in self.values:
             fixed[at : at + np.dtype(dtype).itemsize] = 0
+        return fixed
+
+    def skeleton(self, width: int) -> NDArray[np.uint8]:
+        """Return the bits of `mask` that are the same also in events with other tags of the same lengths."""
+        fixed = self.mask(width)
+        for start, end in self.tags_at:
+            fixed[start:end] = 0
         return fixed
 
 
@@ -101,21 +111,26 @@ class _Reader:
             raise _UnusualError
         values: list[tuple[int, str]] = []
         tags: list[str] = []
+        tags_at: list[tuple[int, int]] = []
         labelled: list[str] = []
         unlabelled: list[str] = []
         while self._at < end:
             self._expect(0x0A)  # value
-            tag, value, is_tensor, says = self._value(self._length(end))
+            tag, tag_at, value, is_tensor, says = self._value(self._length(end))
             values.append(value)
             tags.append(tag)
+            tags_at.append(tag_at)
             if is_tensor:
                 (labelled if says else unlabelled).append(tag)
-        return Layout(step_at, step_width, tuple(values), tuple(tags), tuple(labelled), tuple(unlabelled))
+        return Layout(
+            step_at, step_width, tuple(values), tuple(tags), tuple(tags_at), tuple(labelled), tuple(unlabelled)
+        )
 
-    def _value(self, end: int) -> tuple[str, tuple[int, str], bool, bool]:
-        """Return tag, place, whether it is a tensor, and whether its metadata says that it is a scalar."""
+    def _value(self, end: int) -> tuple[str, tuple[int, int], tuple[int, str], bool, bool]:
+        """Return the tag and its place, that of the value, whether it is a tensor, and one that is labelled."""
         self._expect(0x0A)  # tag
         tag = self._bytes(end)
+        tag_at = self._at - len(tag), self._at
         if len(tag) > MAX_NAME:
             raise _UnusualError
         is_tensor = self._key() == 0x42
@@ -134,7 +149,7 @@ class _Reader:
                 raise _UnusualError
         if self._at != end:
             raise _UnusualError
-        return tag.decode("utf-8"), value, is_tensor, says is True
+        return tag.decode("utf-8"), tag_at, value, is_tensor, says is True
 
     def _tensor(self, end: int) -> tuple[int, str]:
         self._expect(0x08)  # dtype

@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,13 +13,16 @@ from lrwatch.formats.base import choose
 from lrwatch.model import Gap, Scalars
 
 Order = Literal["wall", "step"]
+Part = tuple[NDArray[np.float64], Scalars]
+"""A block and the keys that order its records: shape (n,), ascending."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Held:
     item: Scalars | Gap
     wall: NDArray[np.float64]
     step: NDArray[np.float64]
+    start: int = 0  # what lies before it has been taken
 
     def keys(self, order: Order) -> NDArray[np.float64]:
         return self.wall if order == "wall" else self.step
@@ -28,7 +32,7 @@ class Lane:
     """What one file has given and nobody has taken yet.
 
     Within a file its own order stands, whatever its clock says: a record counts as no earlier than the latest
-    before it.
+    before it, and a gap as of the time of the record before it.
 
     Attributes
     ----------
@@ -44,7 +48,7 @@ class Lane:
 
     def __len__(self) -> int:
         """How many records are held, a gap counting as one."""
-        return sum(1 if isinstance(held.item, Gap) else len(held.item) for held in self._held)
+        return sum(len(held.wall) - held.start for held in self._held)
 
     def put(self, item: Scalars | Gap) -> None:
         """Append what the file gives."""
@@ -57,24 +61,29 @@ class Lane:
         else:
             self._held.append(_Held(item, self._wall, self._step))
 
-    def newest(self, order: Order) -> float:
-        """Up to when everything that the file has given is held; minus infinity where nothing is held."""
-        return float(self._held[-1].keys(order)[-1]) if self._held else -math.inf
+    def reached(self, order: Order) -> float:
+        """The time of the latest record so far, taken or not: no later record comes before it."""
+        return float((self._wall if order == "wall" else self._step)[0])
 
-    def take(self, order: Order, until: float) -> list[tuple[NDArray[np.float64], Scalars]]:
+    def first_gap(self, order: Order) -> float:
+        """When the first gap is; infinity where there is none."""
+        gap = next((held for held in self._held if isinstance(held.item, Gap)), None)
+        return float(gap.keys(order)[0]) if gap else math.inf
+
+    def take(self, order: Order, until: float) -> list[Part]:
         """Take the records not later than `until`, those before the first gap only, with their keys."""
-        taken: list[tuple[NDArray[np.float64], Scalars]] = []
+        taken: list[Part] = []
         while self._held and isinstance(block := self._held[0].item, Scalars):
-            held = self._held.popleft()
+            held = self._held[0]
             keys = held.keys(order)
             end = int(np.searchsorted(keys, until, side="right"))
-            if end == len(block):
-                taken.append((keys, block))
-                continue
-            if end:
-                taken.append((keys[:end], choose(block, slice(end))))
-            self._held.appendleft(_Held(choose(block, slice(end, None)), held.wall[end:], held.step[end:]))
-            break
+            if end > held.start:
+                part = block if (held.start, end) == (0, len(block)) else choose(block, slice(held.start, end))
+                taken.append((keys[held.start : end], part))
+                held.start = end
+            if end < len(block):
+                break
+            self._held.popleft()
         return taken
 
     def take_gaps(self, order: Order, until: float) -> list[Gap]:
@@ -86,13 +95,37 @@ class Lane:
         return gaps
 
 
-def merge(parts: list[tuple[NDArray[np.float64], Scalars]]) -> Scalars:
+def interleave(
+    lanes: Sequence[Lane], order: Order, until: float, keep: Callable[[Lane, Part], Part]
+) -> Iterator[Scalars | Gap]:
+    """Take from `lanes` what is not later than `until`, and give it in `order`.
+
+    Parameters
+    ----------
+    keep
+        Returns the part of what was taken from a lane that is to be given.
+    """
+    lanes = [lane for lane in lanes if len(lane)]
+    while lanes:
+        # Up to the first gap there are only records; it comes after those of its own time, whatever their lane.
+        bound = min(until, *(lane.first_gap(order) for lane in lanes))
+        parts = [keep(lane, part) for lane in lanes for part in lane.take(order, bound)]
+        parts = [part for part in parts if len(part[1])]
+        if parts:
+            yield merge(parts)
+        gaps = [gap for lane in lanes for gap in lane.take_gaps(order, bound)]
+        yield from gaps
+        if not gaps:
+            return
+
+
+def merge(parts: list[Part]) -> Scalars:
     """Join blocks into one, ordered by their keys; where these are equal, in the order of `parts`.
 
     Parameters
     ----------
     parts
-        At least one, each with its keys: shape (n,), ascending.
+        At least one.
     """
     if len(parts) == 1:
         return parts[0][1]

@@ -236,7 +236,8 @@ def _checked(
 ) -> Records:
     """Make `Records` of what has the right checksum, and holes of the rest."""
     actual = np.empty(len(starts), np.uint32)
-    for length, group in by_length(lengths):
+    few = [(0, np.arange(len(starts)))]  # sorting them would take longer
+    for length, group in by_length(lengths) if len(starts) >= _WORTH_ROWS else few:
         if len(group) >= _WORTH_ROWS and 0 < length <= checksums.MAX_ROW:
             actual[group] = checksums.of_rows(gather(data, starts[group], length))
         else:

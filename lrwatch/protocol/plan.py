@@ -1,8 +1,10 @@
 """A plan: how the scale moves over optimizer steps, and its value at any of them."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from lrwatch.errors import ProtocolError
@@ -91,11 +93,15 @@ class Plan:
     segments: tuple[Segment, ...]
     start_step: int | None = None
     repeat_from: int | None = None
+    _ends: tuple[int, ...] = field(init=False, repr=False, compare=False)  # of the segments, after the start
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_ends", tuple(accumulate(segment.steps for segment in self.segments)))
 
     @property
     def steps(self) -> int:
         """Optimizer steps from the start to the end of the last segment (without repetition)."""
-        return sum(segment.steps for segment in self.segments)
+        return self._ends[-1]
 
     def settled(self, elapsed: int) -> bool:
         """Say whether the scale no longer changes from `elapsed` steps after the start on."""
@@ -118,16 +124,16 @@ class Plan:
         """
         if elapsed < 0:
             return standing
-        total = self.steps
-        segments = self.segments
-        if elapsed >= total and self.repeat_from is not None:
-            segments = self.segments[self.repeat_from :]
-            elapsed = (elapsed - total) % sum(segment.steps for segment in segments)
-        for segment in segments:
-            if elapsed < segment.steps:
-                return _within(segment.at(elapsed, standing))
-            elapsed -= segment.steps
-        return _within(segments[-1].at(segments[-1].steps, standing))
+        ends = self._ends
+        total = ends[-1]
+        if elapsed >= total:
+            if self.repeat_from is None:
+                last = self.segments[-1]
+                return _within(last.at(last.steps, standing))
+            first = ends[self.repeat_from - 1] if self.repeat_from else 0
+            elapsed = first + (elapsed - total) % (total - first)
+        index = bisect_right(ends, elapsed)
+        return _within(self.segments[index].at(elapsed - (ends[index - 1] if index else 0), standing))
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as the control file spells it."""
@@ -188,9 +194,7 @@ def _segment_from_json(fields: object, where: str, may_stand: bool) -> Segment:
     if start is not None:
         start = number_field(fields, "from", where, MIN_SCALE, MAX_SCALE)
     elif not may_stand:
-        raise ProtocolError(
-            "field", f"{where}.from may be null in the first segment of a plan with a null start only"
-        )
+        raise ProtocolError("field", f"{where}.from may be null in the first segment of a plan with a null start only")
     end = fields.get("to")
     if end is not None or shape != "constant":
         end = number_field(fields, "to", where, MIN_SCALE, MAX_SCALE)
@@ -200,4 +204,4 @@ def _segment_from_json(fields: object, where: str, may_stand: bool) -> Segment:
 
 def _within(scale: float) -> float:
     """Keep rounding at the ends of a segment from leaving the protocol's range."""
-    return min(max(scale, MIN_SCALE), MAX_SCALE)
+    return MIN_SCALE if scale < MIN_SCALE else MAX_SCALE if scale > MAX_SCALE else scale

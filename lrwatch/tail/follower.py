@@ -48,6 +48,7 @@ class Follower:
         self._read = Fingerprint()
         self._size: int | None = None
         self._seen: tuple[int, ...] | None = None
+        self._is_settled = False
         self._was_at_end = False
         self._quiet = 0
 
@@ -88,15 +89,17 @@ class Follower:
             if self._descriptor is not None:  # deleted, and perhaps still written to
                 before = self._read.offset
                 yield from self._rest(self._descriptor, limit)
-                self._keep_quiet(self._read.offset == before)
+                self._keep_quiet(is_quiet=self._read.offset == before)
             return
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         seen = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
         is_same = seen == self._seen and (self._read.offset >= status.st_size or limit == 0)
-        self._keep_quiet(is_same)
-        if is_same:
+        if is_same and self._is_settled:
+            self._keep_quiet(is_quiet=True)
             return
+        # A rewrite right after the last look may have left the same size and, its clock being coarse, the same time.
+        self._is_settled = is_same
         if self._descriptor is not None and self._opened != seen[:2]:
             before = self._read.offset
             yield from self._rest(self._descriptor, limit)
@@ -111,9 +114,8 @@ class Follower:
 
     def _rest_of_path(self, limit: int | None) -> Iterator[Chunk | Gap]:
         """Yield the rest of what now stands at the path, after a gap if it is not what was read."""
-        if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        descriptor = self._descriptor
+        is_open = self._descriptor is not None
+        descriptor = self._descriptor = self._open() if self._descriptor is None else self._descriptor
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
@@ -123,11 +125,14 @@ class Follower:
             cut_short = before == self._opened and status.st_size < self._read.offset
             self._read = Fingerprint()
             yield Gap("truncated" if cut_short else "replaced")
+        start = self._read.offset
         yield from self._rest(descriptor, limit)
-        if self._read.offset >= (self._size or 0):
-            if not self._was_at_end:  # a finished file is not worth a descriptor, and most are finished
-                self.close()
-            self._was_at_end = True
+        has_grown = self._was_at_end and self._read.offset > start
+        self._was_at_end = self._was_at_end or not self.lag
+        if not is_open and not has_grown and not self.lag:  # a finished file is not worth a descriptor
+            self.close()
+        else:
+            self._keep_quiet(is_quiet=self._read.offset == start)
 
     def _rest(self, descriptor: int, limit: int | None) -> Iterator[Chunk]:
         """Yield the rest of the open file."""
@@ -146,7 +151,10 @@ class Follower:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def _keep_quiet(self, is_quiet: bool) -> None:
+    def _open(self) -> int:
+        return os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+
+    def _keep_quiet(self, *, is_quiet: bool) -> None:
         self._quiet = self._quiet + 1 if is_quiet else 0
         if self._quiet >= QUIET:
             self.close()

@@ -263,4 +263,4 @@ def test_the_machine_publishes_documents_that_are_valid() -> None:
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLife.settings = settings(stateful_step_count=40)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lrwatch.client import Client
+from lrwatch.client.torch import Hook, attach
 from lrwatch.protocol import Acknowledgement, Control, decode_acknowledgement, hold, initial_control
 from lrwatch.protocol.document import replace
 
@@ -38,6 +39,11 @@ class Run:
         client = Client(self.directory, clock=lambda: self.now, **options)
         self.clients.append(client)
         return client
+
+    def attach(self, optimizer: Any, **options: Any) -> Hook:
+        """Attach to an optimizer; the client looks at this run's clock."""
+        self.client(**options)
+        return attach(optimizer, self.directory, min_scale=1e-6, max_scale=100.0)
 
     def crash(self) -> None:
         """Forget the clients of this process as if it had been killed."""

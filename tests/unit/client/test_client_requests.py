@@ -222,3 +222,39 @@ def test_a_restart_does_not_hear_the_request_that_made_it_restart(run: Run) -> N
     assert not again.restore_requested
     ack = run.ack()
     assert (ack.training_id, ack.request_id, ack.restored_to_step) == (client.training_id, 2, 60)
+
+
+def test_a_recorded_request_is_not_new_because_the_file_was_away(run: Run) -> None:
+    """A resumed training that finds no file at first still knows what has been handed over."""
+    client = _asked(run)
+    assert client.restore_requested
+    run.crash()
+    data = run.control_path.read_bytes()
+    run.control_path.unlink()
+    again = run.client()
+    again.scale(101)
+    run.write(data)
+    run.later()
+    again.scale(102)
+    assert run.ack().status == "applied"
+    assert not again.restore_requested
+
+
+def test_a_request_that_nobody_can_carry_out_any_more_is_not_recorded(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last word of a training that ends does not claim what it has not been asked."""
+    client = run.client()
+    client.scale(0)
+    run.publish(2, request=RESTORE)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        run.later()
+        client.scale(1)
+    client.close()
+    assert run.ack().finished
+    assert run.ack().request_id == 0

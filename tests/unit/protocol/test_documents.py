@@ -61,7 +61,7 @@ def test_a_strangers_file_is_refused_until_he_is_trusted(tmp_path: Path, monkeyp
         fields[4] = owner + 4711
         return os.stat_result(fields)
 
-    monkeypatch.setattr(document.os, "fstat", foreign)
+    monkeypatch.setattr(os, "fstat", foreign)
     assert _reason(path) == "owner"
     monkeypatch.setenv("LRWATCH_TRUST_UIDS", f"junk, {owner + 4711},")
     assert document.read(str(path)) == b"{}"
@@ -105,7 +105,7 @@ def test_a_failed_replacement_leaves_the_old_document_and_no_temporary(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(document.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space"):
         document.replace(str(path), b"new", durable=False)
     assert path.read_bytes() == b"old"

@@ -1,7 +1,7 @@
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-class ScalarEvent(NamedTuple):
+class ScalarEvent:
     wall_time: float
     step: int
     value: float
