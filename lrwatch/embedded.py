@@ -7,7 +7,6 @@
 """
 
 import dataclasses
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,10 +17,13 @@ from lrwatch.config import parse_config
 from lrwatch.control.desk import MemoryDesk
 from lrwatch.control.events import Event
 from lrwatch.model import Gap, Rejected, RunSnapshot, Scalars
-from lrwatch.protocol import Acknowledgement, Control, Plan, Segment, hold
+from lrwatch.protocol import Acknowledgement, Control, Plan, Request, Segment, hold
+from lrwatch.protocol.plan import MAX_SCALE, MIN_SCALE
 from lrwatch.watcher import RunWatcher
 
 _DEFAULT_RUN = "run"
+_WRITER = "embedded"
+_TRAINING = "embedded"  # one training for ever; a random name would make the events of equal inputs differ
 
 
 class Watch:
@@ -53,29 +55,31 @@ class Watch:
         clock: Clock | None = None,
     ) -> None:
         parsed = parse_config({} if config is None else config)
+        self._advice_only = parsed.watch.mode == "advise"
         self._source = _Handed()
         self._desk = MemoryDesk()
-        self._training_id = uuid.uuid4().hex
+        base = None if parsed.schedule is None else dataclasses.replace(parsed.schedule, id=0)
         self._desk.found = Control(
-            run=run, writer="embedded", generation=1, seq=0, plan=hold(), training_id=self._training_id
+            run=run, writer=_WRITER, generation=1, seq=0, plan=hold(), training_id=_TRAINING, base=base
         )
-        self._clock = clock or SystemClock()
         self._watcher = RunWatcher(
             run,
             "",
             self._source,
             self._desk,
             parsed,
-            self._clock,
-            writer="embedded",
+            clock or SystemClock(),
+            writer=_WRITER,
             mode=parsed.watch.mode,
             live=True,
             catch_up=False,
         )
-        base = None if parsed.schedule is None else dataclasses.replace(parsed.schedule, id=0)
-        self._resolved = dataclasses.replace(self._watcher.control, plan=_begun(hold(), 0, 1.0), base=base)
-        self._advice_only = parsed.watch.mode != "auto"
-        self._ack = Acknowledgement(self._training_id, generation=1, optimizer=optimizer, max_scale=1e6)
+        self._resolved = dataclasses.replace(
+            self._watcher.control, plan=_begun(hold(), 0, 1.0), base=None if self._advice_only else base
+        )
+        self._ack = Acknowledgement(
+            _TRAINING, generation=1, optimizer=optimizer, from_scale=1.0, min_scale=MIN_SCALE, max_scale=MAX_SCALE
+        )
 
     def log(self, step: int, values: Mapping[str, float]) -> Control:
         """Take what was measured at a training step.
@@ -85,25 +89,30 @@ class Watch:
         step
             The training step, at least 0; it may go back after a restore.
         values
-            Signals by name; the learning rate, where given, is the script's own, before the scale.
+            Signals by name; the learning rate, where given, is the script's own, before the scale. NaN and
+            infinities are data; what is no number is counted as rejected.
 
         Returns
         -------
         Control
             The desired state: multiply the learning rate of the next step with ``scale_at(step + 1)``, and look
-            at ``request.kind``.
+            at ``request.kind``, which is ``none`` again once it was acknowledged. In mode ``advise`` it never
+            asks for anything; what would have been done is in `events`.
         """
-        plan = self._resolved.plan
+        step = int(step)
+        plan, base = self._resolved.plan, self._resolved.base
         self._ack = dataclasses.replace(
             self._ack,
             seq=self._resolved.seq,
+            beat=self._ack.beat + 1,
             step=step,
-            scale=self._resolved.scale_at(step),
+            scale=min(max(self._resolved.scale_at(step), MIN_SCALE), MAX_SCALE),
             status="held" if self._advice_only else "applied",
+            base_start_step=None if base is None else base.start_step,
         )
         if plan.id != self._ack.plan_id and (plan.start_step is None or step >= plan.start_step):
             self._ack = dataclasses.replace(
-                self._ack, plan_id=plan.id, start_step=plan.start_step, from_scale=plan.scale_at(0)
+                self._ack, plan_id=plan.id, start_step=plan.start_step, from_scale=plan.segments[0].start
             )
         self._desk.acknowledgement = self._ack
         self._source.hand(step, values)
@@ -115,9 +124,11 @@ class Watch:
         self._ack = dataclasses.replace(
             self._ack, request_id=max(seq, self._ack.request_id), step=step, restored_to_step=restored_to_step
         )
-        if restored_to_step is not None and self._resolved.plan.id > self._ack.plan_id:
-            plan = _begun(self._watcher.control.plan, min(restored_to_step, step), self._ack.scale)
-            self._resolved = dataclasses.replace(self._resolved, plan=plan)
+        plan = self._resolved.plan
+        if restored_to_step is not None and plan.id > self._ack.plan_id:
+            start = min(restored_to_step, step)
+            self._resolved = dataclasses.replace(self._resolved, plan=dataclasses.replace(plan, start_step=start))
+        self._resolved = self._without_handled_request(self._resolved)
 
     @property
     def control(self) -> Control:
@@ -135,15 +146,23 @@ class Watch:
         return self._watcher.snapshot
 
     def _resolve(self, step: int) -> Control:
-        control = self._watcher.control
-        plan = self._resolved.plan
-        if control.plan.id != plan.id:
-            plan = control.plan
-            if plan.start_step is None:
-                plan = _begun(plan, step + 1, self._ack.scale)
-        base = self._resolved.base if control.base is None else control.base
-        self._resolved = dataclasses.replace(control, plan=plan, base=base)
+        """Return what the watcher wants, with the starts that its acknowledgements will report."""
+        control, before = self._watcher.control, self._resolved
+        if self._advice_only:
+            control = dataclasses.replace(control, plan=before.plan, base=None, request=Request())
+        elif control.plan.id == before.plan.id:
+            control = dataclasses.replace(control, plan=before.plan)
+        elif control.plan.start_step is None:
+            standing = before.plan.scale_at(max(step - (before.plan.start_step or 0), 0))
+            control = dataclasses.replace(control, plan=_begun(control.plan, step + 1, standing))
+        self._resolved = self._without_handled_request(control)
         return self._resolved
+
+    def _without_handled_request(self, control: Control) -> Control:
+        """Return `control` as one may obey it again and again: a request is carried out once."""
+        if control.request.id > self._ack.request_id:
+            return control
+        return dataclasses.replace(control, request=Request(control.request.id))
 
 
 class _Handed:
@@ -152,27 +171,39 @@ class _Handed:
     lag = 0
 
     def __init__(self) -> None:
-        self._blocks: list[Scalars] = []
+        self._pieces: list[Scalars | Rejected] = []
 
-    def hand(self, step: int, values: Mapping[str, float]) -> None:
-        count = len(values)
-        self._blocks.append(
+    def hand(self, step: int, values: Mapping[str, Any]) -> None:
+        numbers = {str(name): _number(value) for name, value in values.items()}
+        usable = {name: number for name, number in numbers.items() if number is not None}
+        count = len(usable)
+        if count < len(values):
+            self._pieces.append(Rejected("value", len(values) - count))
+        self._pieces.append(
             Scalars(
-                tuple(values),
+                tuple(usable),
                 np.arange(count, dtype=np.int32),
                 np.full(count, step, dtype=np.int64),
-                np.asarray([float(value) for value in values.values()], dtype=np.float64),
+                np.asarray(list(usable.values()), dtype=np.float64),
                 np.full(count, np.nan),
             )
         )
 
     def read(self, limit: int | None = None) -> Iterator[Scalars | Gap | Rejected]:
         del limit
-        blocks, self._blocks = self._blocks, []
-        yield from blocks
+        pieces, self._pieces = self._pieces, []
+        yield from pieces
 
     def close(self) -> None:
-        self._blocks = []
+        self._pieces = []
+
+
+def _number(value: Any) -> float | None:
+    """Return a number, "nan" and an array of one included; None for what is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _begun(plan: Plan, step: int, standing: float) -> Plan:

@@ -1,8 +1,8 @@
 """What a signal means: its role and its direction, from its name and the configuration.
 
 The habits of naming are those of the frameworks: ``val_loss`` (Keras, Lightning), ``eval_loss`` (Transformers),
-``validation/epoch_loss`` (Keras in TensorBoard), ``train/loss``, ``lm loss`` (Megatron-LM), ``lr-AdamW/pg1``
-(Lightning's LearningRateMonitor), ``learning_rate``, ``gnorm`` (fairseq).
+``validation/epoch_loss`` (Keras in TensorBoard), ``train/loss``, ``lm-loss-training/lm loss`` (Megatron-LM, which
+logs everything again ``vs samples``), ``lr-AdamW/pg1`` (Lightning's LearningRateMonitor), ``gnorm`` (fairseq).
 """
 
 import fnmatch
@@ -14,16 +14,21 @@ from lrwatch.model import Goal, Role
 
 _ROLES: tuple[Role, ...] = ("ignore", "lr", "grad_norm", "eval", "train")
 
-_LR = re.compile(r"(^|[/_. ])(lr|learning_?rate|learning rate)($|[-/_. ]|\d)")
-_NOT_LR = re.compile(r"decay|ratio|mult|min|max|scale")
-_GRAD = re.compile(r"grad(ient)?[_ /]?norm|gnorm|total_norm|(^|/)norm$")
-_EVAL = re.compile(r"(^|[/_. ])(val|valid|validation|eval|evaluation|test|dev|tel)($|[/_. ])")
-_LOSS = re.compile(r"loss|perplexity|(^|[/_. ])(ppl|nll|bpb|bpc|cross_?entropy|ce|mse|mae|rmse|trl|tel)($|[/_. ])")
+_B = r"(?:^|[-/_. ])"  # what may stand before a word
+_E = r"(?:$|[-/_. @(])"  # and after it
+
+_LR = re.compile(rf"{_B}(lr|learning[-_ ]?rate)({_E}|\d)")
+_NOT_LR = re.compile(rf"{_B}(decay|ratio|mult\w*|min|max|scale\w*|momentum){_E}")
+_GRAD = re.compile(r"grad(ient)?s?[-_ /]?norm|gnorm|grad_[\d.]+_norm_total|total_norm|(^|/)norm$")
+_EVAL = re.compile(rf"{_B}(val|valid|validation|eval|evaluation|test|dev|holdout|tel){_E}")
+_LOSS = re.compile(rf"loss|perplexity|{_B}(ppl|nll|bpb|bpc|cross_?entropy|ce|mse|mae|rmse|trl|tel){_E}")
 _SCORE = re.compile(
-    r"(^|[/_. ])(acc|accuracy|top[-_]?[15]|f1|auc|auroc|map|map50|bleu|rouge|reward|return|success_rate|psnr|iou"
-    r"|dice|r2|ep_rew_mean)($|[/_. @(])"
+    rf"{_B}(acc[15]?|accuracy|top[-_]?[15]|f1|auc|auroc|map|map50|bleu|rouge|reward|return|success_rate|psnr|iou"
+    rf"|dice|r2|ep_rew_mean){_E}"
 )
-_NOT_JUDGED = re.compile(r"loss[_ ]?scale|scaler|best|running|smooth|ema|_std$|_min$|_max$|runtime|per_second")
+_NOT_JUDGED = re.compile(
+    rf"loss[-_ ]?scal|scaler|best|running|smooth|{_B}ema{_E}|_std$|_min$|_max$|runtime|per_second| vs samples$"
+)
 
 
 @dataclass(frozen=True, slots=True)

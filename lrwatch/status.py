@@ -90,8 +90,8 @@ class RunStatus:
 
 def statuses(path: Path) -> Iterator[RunStatus]:
     """Yield the status of every run whose `lrwatch` directory lies at or below `path`, in the order of their paths."""
-    homes = sorted(Path(root, OWN) for root, directories, _ in os.walk(path) if OWN in directories)
-    for home in homes:
+    runs = sorted(Path(root) for root, directories, _ in os.walk(path) if OWN in directories)
+    for home in (run / OWN for run in runs):
         if any(os.path.lexists(home / name) for name in (CONTROL, JOURNAL, ACKNOWLEDGEMENT)):
             yield status_of(home)
 

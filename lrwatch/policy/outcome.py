@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lrwatch.detect.online import trend
+from lrwatch.detect.online import noise, trend
 from lrwatch.series import Series
 
 _WINDOW = 64
@@ -27,8 +27,9 @@ class Outcome:
 class FollowUp:
     """Waits until an adjustment had time to show, then compares.
 
-    The expectation is the line through the records before the adjustment; the outcome is the mean of as many
-    newest records. Two standard errors of both tell helped or hurt from neutral.
+    The expectation is the line through the records before the adjustment, a quarter of those at that learning
+    rate; the outcome is the mean of the newer half of the records since. Two standard errors of both, widened for
+    correlated noise, tell helped or hurt from neutral.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class FollowUp:
             self._slope = line.slope
             self._middle = float(blocks.steps.mean())
             self._level = float(blocks.values.mean())
-            self._error = line.spread / math.sqrt(len(blocks))
+            self._error = noise(blocks) / math.sqrt(len(blocks))
             self._slope_error = line.error
             self._count = series.count
 
@@ -56,14 +57,13 @@ class FollowUp:
         """Return the outcome once it is due; None before, and where there was too little to compare."""
         if not self._usable or series.last_step < self.due_step or series.count <= self._count:
             return None
-        blocks = series.window(min(_WINDOW, series.count - self._count), _BLOCKS)
+        since = series.count - self._count
+        blocks = series.window(max(min(_WINDOW, since), since // 2), _BLOCKS)
         if len(blocks) < 8:
             return None
         after = float(blocks.values.mean())
         ahead = float(blocks.steps.mean()) - self._middle
-        error = math.hypot(
-            self._error, self._slope_error * ahead, trend(blocks).spread / math.sqrt(len(blocks))
-        )
+        error = math.hypot(self._error, self._slope_error * ahead, noise(blocks) / math.sqrt(len(blocks)))
         expected = self._level + min(self._slope, 0.0) * ahead
         gain = expected - after
         verdict: Literal["helped", "neutral", "hurt"] = (

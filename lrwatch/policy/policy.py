@@ -20,12 +20,16 @@ def episode_of(verdict: Verdict) -> Episode:
 
 
 class Policy:
-    """Decides once per episode, as soon as the guardrails let it; most severe verdicts first."""
+    """Decides once per episode, as soon as the guardrails let it; most severe verdicts first.
+
+    A training that went back to a checkpoint may fail at the very same step again: that is another episode, told
+    from the first by being another verdict.
+    """
 
     def __init__(self, config: PolicyConfig) -> None:
         self._config = config
         self.guardrails = Guardrails(config)
-        self._acted: set[Episode] = set()
+        self._acted: dict[Episode, Verdict | None] = {}
         self._told: set[tuple[Episode, str]] = set()
 
     def decide(self, verdicts: Iterable[Verdict], situation: Situation) -> list[Decision]:
@@ -39,7 +43,7 @@ class Policy:
         decisions = []
         for verdict in sorted(verdicts, key=lambda verdict: _URGENCY[verdict.severity]):
             episode = episode_of(verdict)
-            if episode in self._acted:
+            if self._has_acted_on(verdict):
                 continue
             wanted = wish(verdict, situation, self._config)
             if wanted is None:
@@ -47,6 +51,7 @@ class Policy:
             refused_by = self.guardrails.refusal(wanted, situation)
             if refused_by is None:
                 self.remember(episode, situation.step)
+                self._acted[episode] = verdict
                 decisions.append(_decision(wanted, situation, None))
                 break
             if (episode, refused_by) not in self._told:
@@ -56,13 +61,21 @@ class Policy:
 
     def remember(self, episode: Episode, step: int) -> None:
         """Count a decision as made for `episode` at training step `step`, now or before a restart."""
-        self._acted.add(episode)
+        self._acted[episode] = None
         self.guardrails.granted(step)
 
     def same_episode(self, verdict: Verdict, before: Episode) -> None:
         """Treat an active verdict as the episode that an earlier watcher knew as `before`."""
         if before in self._acted:
-            self._acted.add(episode_of(verdict))
+            self._acted[episode_of(verdict)] = verdict
+
+    def _has_acted_on(self, verdict: Verdict) -> bool:
+        episode = episode_of(verdict)
+        if episode not in self._acted:
+            return False
+        if self._acted[episode] is None:  # decided before a restart of the watcher: this is the verdict it was about
+            self._acted[episode] = verdict
+        return self._acted[episode] is verdict
 
 
 def _decision(wanted: Wish, situation: Situation, refused_by: str | None) -> Decision:

@@ -56,7 +56,7 @@ class Waker:
     ----------
     directories
         Where changes are worth waking for, with everything below. One that is missing is watched once it is
-        there, one that is replaced is watched anew.
+        there, one that is replaced is watched anew, and what is no directory is left to polling.
     spacing
         Seconds for which no hint is listened to after a wait has begun: a training that logs without pause
         must not make the watcher run without pause.

@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from tensorboard.compat.proto.event_pb2 import Event
@@ -12,7 +13,6 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from lrwatch.model import Gap, Rejected, Scalars
 from lrwatch.source import NOT_UNDERSTOOD, RunSource
 from lrwatch.tail.discover import discover
-from lrwatch.tail.standard_input import StandardInput
 from lrwatch.testing.formats import Reading, event_record
 
 
@@ -350,39 +350,41 @@ def test_a_file_that_cannot_be_read(run: Path) -> None:
     assert stream.errors == {}
 
 
-def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines among other text are read as they come, the last one when the other side has closed."""
+@pytest.fixture
+def stdin() -> Iterator[BinaryIO]:
+    """The writing end of a pipe whose other end is standard input."""
+    before = os.dup(0)
     reading, writing = os.pipe()
-    monkeypatch.setattr("lrwatch.source.StandardInput", lambda: StandardInput(reading))
+    os.dup2(reading, 0)
+    os.close(reading)
+    with os.fdopen(writing, "wb", buffering=0) as file:
+        yield file
+    os.dup2(before, 0)
+    os.close(before)
+
+
+def test_standard_input(stdin: BinaryIO) -> None:
+    """Lines among other text are read as they come, the last one when the other side has closed."""
     (files,) = discover(Path("-"))
     stream = RunSource(files)
 
     assert taken(stream) == []
-    os.write(writing, b"Starting\n" + line(1, loss=1) + line(2, loss=1).strip())
+    stdin.write(b"Starting\n" + line(1, loss=1) + line(2, loss=1).strip())
     assert taken(stream) == [("loss", 1)]
-    os.close(writing)
+    stdin.close()
     assert taken(stream) == [("loss", 2)]
     assert stream.lag == 0
-    os.close(reading)
 
 
-def test_noise_on_standard_input_is_read_and_dropped() -> None:
-    """A writer must not be blocked because nobody understands it."""
-    noise = b"\xff\0" * 50_000
-    reading, writing = os.pipe()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lrwatch.source.StandardInput", lambda: StandardInput(reading))
-        (files,) = discover(Path("-"))
-        stream = RunSource(files)
-    os.set_blocking(writing, False)
-    written = 0
-    while written < len(noise):
-        written += os.write(writing, noise[written:])
+def test_noise_on_standard_input_is_read_and_dropped(stdin: BinaryIO) -> None:
+    """A writer is not blocked because nobody understands it."""
+    (files,) = discover(Path("-"))
+    stream = RunSource(files)
+    for _ in range(20):
+        stdin.write(b"\xff\0" * 10_000)
         assert taken(stream) == []
 
     assert stream.errors == {"-": NOT_UNDERSTOOD}
-    os.close(writing)
-    os.close(reading)
 
 
 def test_close(run: Path) -> None:

@@ -416,18 +416,19 @@ def test_one_adjustment_is_in_flight_at_a_time(stage: Stage) -> None:
 
 def test_a_silent_client_is_not_steered(stage: Stage) -> None:
     """A training that has not said a word for a minute gets no decision until it speaks again."""
-    trainer = stage.trainer()
+    curve = Sinking()
+    trainer = stage.trainer(curve, form="jsonl")
     trainer.train(1500)
     stage.caught_up({**QUICK, "policy": {"warmup_steps": 1520}})
     stage.clock.advance(61)
     stage.trainers.clear()
-    curve = Sinking()
     stage.write([{"step": step, **curve(step, 1.0)} for step in range(1500, 1600)])
     stage.go_on()
     stage.go_on()
     assert len(stage.events("decision", refused_by="stale")) == 1
     assert stage.decisions == []
     stage.trainers.append(trainer)
+    trainer.step = 1600
     stage.go_on(1)
     stage.go_on(1)
 
