@@ -18,7 +18,9 @@ from lrwatch.config import Config, load_config, split_listen
 from lrwatch.daemon import Daemon
 from lrwatch.demo import run_demo
 from lrwatch.errors import LrwatchError, NotPossible, UsageError
+from lrwatch.inspect import Inspection, inspect_table
 from lrwatch.replay import Replay
+from lrwatch.run import run_training
 from lrwatch.shown import replay_story, status_table
 from lrwatch.status import statuses
 from lrwatch.tail.discover import STANDARD_INPUT
@@ -99,6 +101,8 @@ def watch(
         host, port = split_listen(config.serve.listen, "serve.listen")
     else:
         host, port = split_listen(listen, "--listen")
+    if STANDARD_INPUT in paths and sys.stdin is None:  # its number may belong to something else by now
+        raise NotPossible("-: standard input is closed")
     waker = Waker(path for path in paths if path != STANDARD_INPUT)
     daemon = Daemon(paths, config, control_dir=control_dir, clock=SystemClock(), waker=waker)
     before = {number: signal.getsignal(number) for number in _ENDING}
@@ -143,6 +147,43 @@ def replay(path: Path, as_json: bool, config_file: Path | None) -> None:
 
 
 @main.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per signal.")
+@_config_option
+def inspect(path: Path, as_json: bool, config_file: Path | None) -> None:
+    """Show the runs, formats and signals found at PATH, and what each signal is taken for."""
+    inspection = Inspection(path, _config(config_file))
+    if as_json:
+        for report in inspection.reports():
+            click.echo(json.dumps(report.to_json(), allow_nan=False))
+    else:
+        Console().print(inspect_table(inspection.reports()))
+    for file, why in inspection.problems.items():
+        _complain(f"{file}: {why}")
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--logdir", type=click.Path(path_type=Path), help="Where the training logs.  [default: a new directory]")
+@click.option("--listen", metavar="HOST:PORT", help="Serve /metrics and /healthz there.")
+@_config_option
+@click.option("--mode", type=click.Choice(["advise", "approve", "auto"]), help="As of `lrwatch watch`.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
+def run(
+    logdir: Path | None, listen: str | None, config_file: Path | None, mode: Any, command: tuple[str, ...]
+) -> None:
+    """Start a training, watch its output and logs, and pass output, signals and its exit status through.
+
+    The training finds its directory in LRWATCH_DIR.
+    """
+    config = _config(config_file)
+    if mode is not None:
+        config = dataclasses.replace(config, watch=dataclasses.replace(config.watch, mode=mode))
+    logs.configure("text", level="warning")
+    address = None if listen is None else split_listen(listen, "--listen")
+    sys.exit(run_training(command, logdir, config, listen=address))
+
+
+@main.command()
 @click.argument("path", default=".", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per run.")
 def status(path: Path, as_json: bool) -> None:
@@ -164,7 +205,7 @@ def status(path: Path, as_json: bool) -> None:
 def check_config(file: Path) -> None:
     """Validate a configuration; an error names file, key, value and what would be right."""
     load_config(file)
-    click.echo(f"{file}: fine")
+    click.echo(printable(f"{file}: fine"))
 
 
 @main.command()
@@ -175,7 +216,7 @@ def demo(seed: int, keep: Path | None) -> None:
 
     Takes less than 45 seconds. Exit status 1 unless the watched one ends lower.
     """
-    if keep is not None and keep.exists():
+    if keep is not None and os.path.lexists(keep):
         raise UsageError(f"--keep {keep}: exists already")
     outcome = run_demo(seed, keep, Console())
     if not outcome.watched < outcome.unwatched:

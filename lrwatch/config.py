@@ -5,6 +5,7 @@ a typing mistake must never silently leave a default in place.
 """
 
 import dataclasses
+import difflib
 import tomllib
 import types
 import typing
@@ -209,7 +210,8 @@ def load_config(path: Path) -> Config:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: cannot be read: {why}") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     return parse_config(tables, str(path))
@@ -260,7 +262,9 @@ def _build(kind: type[Any], table: object, where: str, prefix: str) -> Any:
     for key, value in table.items():
         if key not in fields:
             known = ", ".join(sorted(fields) + (["schedule"] if kind is Config else []))
-            raise ConfigError(f"{where}: unknown key {prefix}{key}; known: {known}")
+            close = difflib.get_close_matches(key, fields, 1)
+            meant = f" (did you mean {prefix}{close[0]}?)" if close else ""
+            raise ConfigError(f"{where}: unknown key {prefix}{key}; known: {known}{meant}")
         if dataclasses.is_dataclass(hints[key]):
             values[key] = _build(typing.cast("type[Any]", hints[key]), value, where, f"{prefix}{key}.")
         else:

@@ -264,8 +264,10 @@ class _Slot:
             watcher.poll()
         except TakenOver as event:
             self._put_aside(str(event), retry=False)
-        except (NotPossible, OSError) as error:
+        except NotPossible as error:
             self._put_aside(str(error), retry=True)
+        except OSError as error:
+            self._put_aside(f"{error.filename}: {error.strerror}" if error.filename else str(error), retry=True)
         except Exception as error:  # noqa: BLE001 - a defect met in one run must not stop the others
             _log.exception("a defect of lrwatch stopped this run", extra=fields(run=self.name))
             self._put_aside(f"{type(error).__name__}: {error}", retry=True)

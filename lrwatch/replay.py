@@ -86,5 +86,5 @@ class Replay:
         if self.problems:
             return "nothing readable: " + "; ".join(f"{path}: {why}" for path, why in self.problems.items())
         if not self.snapshots:
-            return f"{self._path}: no logs found; looked for TensorBoard event files and JSON Lines (*.jsonl) below it"
+            return f"{self._path}: no logs found; looked for TensorBoard event files, JSON Lines, CSV and text below it"
         return f"{self._path}: the logs hold no records"

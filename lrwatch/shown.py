@@ -26,9 +26,8 @@ def replay_story(replay: Replay, console: Console) -> None:
         seen = ", ".join(f"{count} {kind}" for kind, count in sorted(run.verdicts.items())) or "nothing to report"
         console.print(_text(f"{run.run}: {run.records} records up to step {run.step}: {seen}"), soft_wrap=True)
     rejected = f", {summary['rejected']} rejected" if summary["rejected"] else ""
-    console.print(
-        _text(f"{summary['records']} records of {summary['runs']} runs in {summary['seconds']:.2f} s{rejected}", "dim")
-    )
+    sums = f"{summary['records']} records of {summary['runs']} runs in {summary['seconds']:.2f} s{rejected}"
+    console.print(_text(sums, "dim"), soft_wrap=True)
 
 
 def status_table(found: Sequence[RunStatus]) -> Table:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lrwatch.formats import HEAD, PRECEDENCE, recognise
-from lrwatch.formats.base import Format, choose
+from lrwatch.formats.base import Format, Rewritten, choose
 from lrwatch.formats.interleave import Lane, Part, interleave
 from lrwatch.model import Chunk, Gap, Rejected, Scalars
 from lrwatch.tail.discover import STANDARD_INPUT, LogFile, RunFiles
@@ -18,7 +18,7 @@ from lrwatch.tail.standard_input import StandardInput
 OWN_TAGS = "lrwatch/"
 """Tags that the watcher writes: never the training's."""
 
-NOT_UNDERSTOOD = "neither TensorBoard events nor JSON Lines"
+NOT_UNDERSTOOD = "no TensorBoard events, JSON Lines, CSV or console output that lrwatch knows"
 
 _CHUNK = 4 << 20
 _MOST_NAMES = 65536
@@ -83,6 +83,16 @@ class RunSource:
         """Path and format of the file in which each signal was met first."""
         return {name: (reader.log.path, reader.format_name) for name, reader in self._origins.items()}
 
+    @property
+    def rejected(self) -> Mapping[Path, int]:
+        """How many pieces of each file were read and are no record."""
+        return {path: reader.rejected for path, reader in self._readers.items()}
+
+    @property
+    def step_units(self) -> Mapping[str, str]:
+        """What the steps of a signal count where that is not ``step``: ``epoch`` or ``record``."""
+        return {name: unit for name, reader in self._origins.items() if (unit := reader.step_unit(name)) != "step"}
+
     def read(self, limit: int | None = None) -> Iterator[Scalars | Gap | Rejected]:
         """Yield what was appended since the last read, at most `limit` bytes of it."""
         readers = self._readers.values()
@@ -92,6 +102,7 @@ class RunSource:
         while (waiting or unseen) and (limit is None or limit > 0):
             reader = unseen.pop() if unseen else self._earliest(waiting)
             size, rejected = reader.fetch(_CHUNK if limit is None else min(limit, _CHUNK))
+            reader.rejected += sum(item.count for item in rejected)
             self._claim(reader)
             if limit is not None:
                 limit -= size
@@ -106,7 +117,9 @@ class RunSource:
     def finish(self) -> Iterator[Scalars | Gap | Rejected]:
         """Yield what is left, nothing more being written: last lines without newline, and all that is held."""
         for reader in self._readers.values():
-            yield from reader.finish()
+            rejected = reader.finish()
+            reader.rejected += sum(item.count for item in rejected)
+            yield from rejected
             self._claim(reader)
         yield from self._give([])
 
@@ -188,12 +201,15 @@ class _Reader:
             StandardInput() if log.path == STANDARD_INPUT else Follower(log.path, chunk_bytes=_CHUNK)
         )
         self.lane = Lane()
-        self.format_name = ""
+        self._name = ""
         self.precedence = len(PRECEDENCE)
         self.names_met: dict[str, None] = {}
         self._format: Format | None = None
+        self._before: Rewritten | None = None
+        self._gap = Gap("replaced")
         self._head = b""
         self._problem: str | None = None
+        self.rejected = 0
         self._has_ended = False
 
     @property
@@ -203,6 +219,16 @@ class _Reader:
     @property
     def lag(self) -> int:
         return 0 if self.error or self._has_ended else self.stream.lag
+
+    @property
+    def format_name(self) -> str:
+        if self._format is not None:
+            self._name = self._format.name  # console output tells its framework only after some lines
+        return self._name
+
+    def step_unit(self, name: str) -> str:
+        units: Mapping[str, str] = getattr(self._format, "step_units", {})
+        return units.get(name.removeprefix(self.log.prefix), "step")
 
     def fetch(self, limit: int) -> tuple[int, list[Rejected]]:
         """Read up to `limit` bytes into the lane, and return their number and what was rejected."""
@@ -222,13 +248,34 @@ class _Reader:
                 if self._problem:
                     break
             else:
-                self._format, self._head, self._problem = None, b"", None
-                self.lane.put(piece)
+                self._replaced(piece)
         if self._problem:
             self.stream.close()
         if isinstance(self.stream, StandardInput) and self.stream.ended:
             rejected.extend(self.finish())
         return size, rejected
+
+    def _replaced(self, gap: Gap) -> None:
+        """Begin anew; a format that can compare the new content with the old one keeps the gap until it has."""
+        before = self._format if self._format is not None else self._before
+        self._format, self._head, self._problem = None, b"", None
+        self._before = before if isinstance(before, Rewritten) else None
+        if self._before is None:
+            self.lane.put(gap)
+        else:
+            self._gap = gap
+
+    def _same_again(self, fresh: Format | None) -> Format | None:
+        """Return the format of the content before where the new content is in it too."""
+        before = self._before
+        if before is None or fresh is None:
+            return fresh
+        self._before = None
+        if before.name != fresh.name:
+            self.lane.put(self._gap)
+            return fresh
+        before.rewind(self._gap)
+        return before
 
     def finish(self) -> list[Rejected]:
         """Take what the format makes of the end of the stream."""
@@ -243,10 +290,9 @@ class _Reader:
     def _feed(self, data: bytes) -> Iterator[Scalars | Gap | Rejected]:
         if self._format is None and self._problem is None:
             data = self._head + data
-            self._format = recognise(self.log.path, data)
+            self._format = self._same_again(recognise(self.log.path, data))
             self._head = b"" if self._format or len(data) >= HEAD else data
             if self._format:
-                self.format_name = self._format.name
                 self.precedence = [*PRECEDENCE, self.format_name].index(self.format_name)
             elif len(data) >= HEAD:
                 self._problem = NOT_UNDERSTOOD

@@ -127,8 +127,7 @@ class RunWatcher:
         if self.armed and self._live:
             self._weigh()
             self._follow_up()
-        if self.armed:
-            self._desk.flush()
+        self._desk.flush()
 
     def close(self) -> None:
         """Let go of files."""

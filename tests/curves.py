@@ -1,17 +1,20 @@
-"""Seeded loss curves of which it is known what is wrong with them, and when it began.
+"""Seeded loss curves of which it is known what is wrong with them and since when, and a judge for them.
 
 Every curve falls from about 6 to about 2, as a language model's does, unless its family says otherwise. Noise
 is additive, its standard deviation a share of the final level.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from lrwatch.model import Kind
+from lrwatch.config import DetectConfig
+from lrwatch.detect.judge import Judge
+from lrwatch.model import Goal, Kind, Scalars, Verdict
+from lrwatch.roles import Meaning
 
 Values = NDArray[np.float64]
 Noise = Literal["gauss", "t3", "ar"]
@@ -46,7 +49,7 @@ def noise(kind: Noise, count: int, rng: np.random.Generator) -> Values:
     if kind == "gauss":
         return rng.standard_normal(count)
     if kind == "t3":
-        return rng.standard_t(3.0, count) / np.sqrt(3.0)
+        return np.asarray(rng.standard_t(3.0, count) / np.sqrt(3.0))
     return autoregressive(0.8, count, rng)
 
 
@@ -155,12 +158,48 @@ FAMILIES: dict[str, Family] = {
 
 def draw(family: str, kind: Noise, share: float, seed: int, count: int = 10_000) -> Curve:
     """Return a curve of a family under noise of `share` of the final level."""
-    rng = np.random.default_rng([seed, NOISES.index(kind), *FAMILIES_IDS[family]])
+    rng = np.random.default_rng([seed, NOISES.index(kind), *family.encode()])
     clean = FAMILIES[family](count, rng)
     return Curve(clean.values + share * LEVEL * noise(kind, count, rng), clean.expected, clean.onset)
 
 
-FAMILIES_IDS = {name: tuple(name.encode()) for name in FAMILIES}
+def judged(
+    values: ArrayLike,
+    *,
+    rates: ArrayLike = 1.0,
+    steps: NDArray[np.int64] | None = None,
+    goal: Goal = "minimize",
+    config: DetectConfig | None = None,
+) -> list[Verdict]:
+    """Return the verdicts on one signal, by default logged at every step and at a constant learning rate."""
+    values = np.asarray(values, dtype=np.float64)
+    places = np.arange(len(values))
+    judge = Judge("loss", Meaning("train", goal), config or DetectConfig())
+    items = judge.feed(
+        places,
+        places.astype(np.int64) if steps is None else steps,
+        values,
+        np.broadcast_to(np.asarray(rates, dtype=np.float64), values.shape),
+    )
+    return [item for _, item in items if isinstance(item, Verdict)]
+
+
+def records(rows: Iterable[tuple[str, int, float]]) -> Scalars:
+    """Return a block of records, each given as tag, step and value."""
+    tags, steps, values = zip(*rows, strict=True)
+    names = tuple(dict.fromkeys(tags))
+    return Scalars(
+        names,
+        np.array([names.index(tag) for tag in tags], dtype=np.int32),
+        np.array(steps, dtype=np.int64),
+        np.array(values, dtype=np.float64),
+        np.full(len(tags), np.nan),
+    )
+
+
+def told(verdicts: list[Verdict]) -> list[tuple[str, Kind]]:
+    """Return state and kind of each verdict."""
+    return [(verdict.state, verdict.kind) for verdict in verdicts]
 
 
 def _healthy(steps: NDArray[np.int64], count: int) -> Values:

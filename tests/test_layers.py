@@ -26,7 +26,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         "control telemetry",
         "watcher",
         "daemon replay embedded",
-        "demo report status",
+        "demo inspect report run status",
         "shown",
         "cli",
         "__main__",

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from lrwatch.model import Gap, Verdict
 from lrwatch.policy.base import Decision
 from lrwatch.policy.outcome import Outcome
@@ -144,6 +146,8 @@ def same_event(event: Mapping[str, Any]) -> str | None:
 
 def _plain(value: Any) -> Any:
     """Return `value` as JSON has it; a number that is not finite becomes null."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, Integral):

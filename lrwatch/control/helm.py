@@ -224,7 +224,7 @@ class Helm:
             changes["plan"] = self._plans[seq] = dataclasses.replace(plan, id=seq)
         if request is not None:
             changes["request"] = dataclasses.replace(request, id=seq if request.kind != "none" else 0)
-        if why is not None:
+        if plan is not None:
             changes["why"] = why
         self.control = dataclasses.replace(self.control, **changes)
         more = {} if why is None else {"signal": why.signal, "verdict_step": verdict_step, "text": why.text}

@@ -71,13 +71,14 @@ class Past:
         self.control = found
         if found is not None:
             self.seq, self.generation = max(self.seq, found.seq), max(self.generation, found.generation)
-            self.plans[found.plan.id] = found.plan
         for event in history[: len(history) - len(segment)]:
             self._digest_verdict(event)
         self.bygone = frozenset(self.open_episodes)
         self.open_episodes.clear()
         for event in segment:
             self._digest(event)
+        if found is not None and found.plan.id not in self.plans:
+            self._digest_found(found)
 
     def add_acknowledgement(self, ack: Acknowledgement | None) -> None:
         """Start above the acknowledgement too: it may have outlived the journal and the control file."""
@@ -126,6 +127,17 @@ class Past:
             self.decided_plan = control.plan.id
         if self.control is None or control.seq > self.control.seq:
             self.control = control
+
+    def _digest_found(self, found: Control) -> None:
+        """Take from the control file what its lost decision line would have told."""
+        self.plans[found.plan.id] = found.plan
+        why = found.why
+        if why is not None and why.signal is not None:
+            key = why.signal, why.kind
+            episode = *key, why.step or 0
+            self.acted.append((episode, why.step or 0))
+            self.open_episodes[key] = episode
+            self.decided_plan = found.plan.id
 
 
 def _journaled_control(event: Event, before: Control | None) -> Control | None:

@@ -4,7 +4,7 @@ import math
 
 from lrwatch.config import DivergenceConfig
 from lrwatch.detect.base import Finding, after
-from lrwatch.detect.online import median, noise, robust_spread
+from lrwatch.detect.online import median, noise, robust_spread, without_line
 from lrwatch.model import Kind
 from lrwatch.series import Blocks, Series
 
@@ -21,11 +21,11 @@ class Divergence:
 
     Finite values: the recent level is the median of the newest 8 blocks, which together hold a 64th to a 32nd of
     the records (at least 8). Its standard error comes from the up to 56 blocks before them
-    (`lrwatch.detect.online.noise`). The best level is the one that was lowest with two of its standard errors
-    added, so that a lucky window of a few records does not count as an achievement. The run has diverged where
-    the recent level lies above the best one by more than `sigmas` standard errors of both, 3 % of the
-    level and a tenth of the progress made, at two looks in a row, and is not on its way back already. It is a
-    collapse (critical) where half of the progress is lost.
+    (`lrwatch.detect.online.noise`), as they were when all was well. The best level is the one that was lowest
+    with two of its standard errors added, so that a lucky window of a few records does not count as an
+    achievement. The run has diverged where the recent level lies above the best one by more than `sigmas`
+    standard errors of both, 3 % of the level and a tenth of the progress made, at two looks in a row, and is not
+    on its way back already. It is a collapse (critical) where half of the progress is lost.
     """
 
     kind: Kind = "divergence"
@@ -61,49 +61,48 @@ class Divergence:
         recent, before = blocks.last(_RECENT), blocks.without_last(_RECENT)
         if len(before) < _FEWEST_BEFORE:
             return self._current
-        level = median(recent.values)
-        if self._above == 0:
-            self._error = noise(before) * _MEDIAN_ERROR
-        if level + 2.0 * self._error < self._best + 2.0 * self._best_error:
-            self._best, self._best_error = level, self._error
-            self._best_step, self._best_rate = int(recent.steps[-1]), series.rate
-        finding = self._excess(series, recent, level)
-        self._above = self._above + 1 if finding is not None else 0
-        holds = finding is not None and (self._current is not None or self._above >= 2)
-        self._current = finding if holds else None
+        level, error = median(recent.values), noise(before) * _MEDIAN_ERROR
+        excess, progress = level - self._best, max(series.first - self._best, 0.0)
+        spread = robust_spread(without_line(recent.values)) * _MEDIAN_ERROR
+        both = math.hypot(max(self._error, spread), self._best_error)
+        threshold = max(self._config.sigmas * both, 0.03 * abs(self._best), 0.1 * progress)
+        if self._current is not None:
+            threshold /= 2.0
+        if not excess > threshold:
+            self._above, self._error = 0, error
+            if level + 2.0 * error < self._best + 2.0 * self._best_error:
+                self._best, self._best_error = level, error
+                self._best_step, self._best_rate = int(recent.steps[-1]), series.rate
+        elif self._is_excused(series, recent, excess):
+            self._above = 0
+        else:
+            self._above += 1
+        if self._above < (2 if self._current is None else 1):
+            self._current = None
+        else:
+            step, collapsed = int(recent.steps[-1]), excess > max(_COLLAPSE * progress, 0.2 * abs(self._best))
+            self._current = Finding(
+                self._best_step,
+                "critical" if collapsed else "warning",
+                f"has {'collapsed' if collapsed else 'risen'} from {self._best:.4g} at step {self._best_step} "
+                f"to {level:.4g} at step {step}",
+                {
+                    "level": level,
+                    "best": self._best,
+                    "best_step": self._best_step,
+                    "excess": excess,
+                    "threshold": threshold,
+                    "standard_error": both,
+                    "nonfinite": 0,
+                },
+            )
         return self._current
 
-    def _excess(self, series: Series, recent: Blocks, level: float) -> Finding | None:
-        excess = level - self._best
-        progress = max(series.first - self._best, 0.0)
-        spread = robust_spread(recent.values) * _MEDIAN_ERROR
-        error = math.hypot(max(self._error, spread), self._best_error)
-        threshold = max(self._config.sigmas * error, 0.03 * abs(self._best), 0.1 * progress)
-        if self._current is not None:
-            threshold /= 2
-        if series.rate > 1.2 * self._best_rate and level < series.first:
-            return None  # a learning rate that was raised since may cost some of what was won
-        if not excess > threshold:
-            return None
-        if self._current is None and _fall(recent) > max(_RECOVERING * excess, 3.0 * robust_spread(recent.values)):
-            return None
-        step = int(recent.steps[-1])
-        collapsed = excess > max(_COLLAPSE * progress, 0.2 * abs(self._best))
-        return Finding(
-            self._best_step,
-            "critical" if collapsed else "warning",
-            f"has {'collapsed' if collapsed else 'risen'} from {self._best:.4g} at step {self._best_step} "
-            f"to {level:.4g} at step {step}",
-            {
-                "level": level,
-                "best": self._best,
-                "best_step": self._best_step,
-                "excess": excess,
-                "threshold": threshold,
-                "standard_error": error,
-                "nonfinite": 0,
-            },
-        )
+    def _is_excused(self, series: Series, recent: Blocks, excess: float) -> bool:
+        """Say whether the loss is on its way back, or the learning rate was raised and not all is lost."""
+        was_raised = series.rate > 1.2 * self._best_rate and self._best + excess < series.first
+        fall = max(_RECOVERING * excess, 3.0 * robust_spread(recent.values))
+        return was_raised or (self._current is None and _fall(recent) > fall)
 
 
 def _fall(blocks: Blocks) -> float:

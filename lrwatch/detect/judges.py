@@ -1,5 +1,6 @@
 """All judges of one run: records of every signal in, verdicts out."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from lrwatch.detect.rates import Rates
 from lrwatch.model import Gap, Scalars
 from lrwatch.roles import Meaning, meaning
 
+_NO_NEWS = frozenset(["train", "training", "epoch", "step", "batch", "iteration", "total"])
 _LARGEST_RATE = 1e150  # products and sums of learning rates remain numbers
 
 
@@ -161,8 +163,9 @@ def _part(block: Scalars, part: slice) -> Scalars:
 def decides_before(signal: str, known: Meaning) -> tuple[bool, bool, int, str]:
     """Return the order in which signals are taken to decide: the main training loss first.
 
-    Among the losses the shortest name is the main one: ``loss`` before ``loss_bbox``, ``train/loss`` before
-    ``train/box_loss``.
+    Among the losses the shortest name is the main one, words that say no more than "training" left out: ``loss``
+    before ``loss_bbox``, ``train/loss`` before ``aux_loss`` and ``train/box_loss``.
     """
     lowered = signal.lower()
-    return known.role != "train", not ("loss" in lowered or lowered in ("trl", "nll")), len(signal), signal
+    told = sum(len(word) for word in re.split(r"[-/_. ]", lowered) if word not in _NO_NEWS)
+    return known.role != "train", not ("loss" in lowered or lowered in ("trl", "nll")), told, signal

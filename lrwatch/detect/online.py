@@ -101,16 +101,23 @@ def noise(blocks: Blocks) -> float:
     blocks
         At least 8.
     """
-    x = np.arange(len(blocks)) - (len(blocks) - 1) / 2.0
-    y = blocks.values - blocks.values.mean()
-    residuals = y - float(x @ y) / float(x @ x) * x
+    residuals = without_line(blocks.values)
+    residuals = residuals - median(residuals)
     limit = 3.0 * 1.4826 * median(np.abs(residuals))
-    residuals = np.clip(residuals, -limit, limit)
+    residuals = without_line(np.clip(residuals, -limit, limit))
     squares = float(residuals @ residuals)
     if squares <= 0.0:
         return 0.0
     correlation = _correlation(residuals, squares)
     return math.sqrt(squares / (len(residuals) - 2) * (1.0 + correlation) / (1.0 - correlation))
+
+
+def without_line(values: Columns) -> Columns:
+    """Return the residuals of a least-squares line through equally spaced values."""
+    x = np.arange(len(values)) - (len(values) - 1) / 2.0
+    y = values - values.mean()
+    residuals: Columns = y - float(x @ y) / float(x @ x) * x
+    return residuals
 
 
 def robust_spread(values: Columns) -> float:
@@ -129,12 +136,14 @@ def repetition(values: Columns) -> tuple[float, float]:
 
     After removal of a parabola, the strength of a period T is min(-r(T/2), r(T), -r(3T/2)), r being the
     autocorrelation: a swing is opposite to itself after half a period, the same after a whole one, and
-    opposite again after one and a half. Noise of any colour seldom does all three.
+    opposite again after one and a half. Noise of any colour seldom does all three. Where T is odd, r is taken
+    between two lags and divided by what a sine shows there, cos(pi/T). Any odd multiple of a period repeats as
+    well: the shortest T with nine tenths of the largest strength is the period.
 
     Returns
     -------
     tuple of float
-        The largest strength over 2 <= T <= m/4, in [-1, 1], and its period in blocks.
+        The strength, in [-1, 1], and the period in blocks, 2 <= T <= m/4.
     """
     count = len(values)
     parabola = _parabola(count)
@@ -147,12 +156,10 @@ def repetition(values: Columns) -> tuple[float, float]:
     correlation = np.fft.irfft(power)[:count]
     correlation = correlation / correlation[0] * count / (count - np.arange(count))
     periods = np.arange(2, count // 4 + 1)
-    lags = np.arange(count)
-    strength = np.minimum(
-        np.minimum(-np.interp(periods / 2, lags, correlation), correlation[periods]),
-        -np.interp(1.5 * periods, lags, correlation),
-    )
-    best = int(np.argmax(strength))
+    lags, odd = np.arange(count), np.where(periods % 2, np.cos(np.pi / periods), 1.0)
+    opposite = np.maximum(np.interp(periods / 2, lags, correlation), np.interp(1.5 * periods, lags, correlation))
+    strength = np.minimum(np.minimum(-opposite / odd, correlation[periods]), 1.0)
+    best = int(np.argmax(strength >= 0.9 * max(float(strength.max()), 0.0)))
     return float(strength[best]), float(periods[best])
 
 

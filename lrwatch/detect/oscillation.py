@@ -15,7 +15,7 @@ class Oscillation:
 
     At every resolution the newest 64 blocks are searched for a period (`lrwatch.detect.online.repetition`). Two
     looks with at least half of their blocks new must agree on the period within 20 %. Windows in which the learning
-    rate itself moved are left out.
+    rate itself moved are left out, and a change of it ends an episode.
     """
 
     kind: Kind = "oscillation"
@@ -29,10 +29,14 @@ class Oscillation:
         self.next_look = max(count + 1, BLOCKS)
         self._looked: dict[int, tuple[int, float, float]] = {}
         self._holds: tuple[int, Finding] | None = None
+        self._rate = 0.0
 
     def look(self, series: Series) -> Finding | None:
         """Judge the series as `Detector` says."""
         self.next_look = after(series.count, 1 / 32, 256)
+        if series.rate != self._rate:
+            self._rate, self._holds = series.rate, None
+            self._looked.clear()
         for k in range(series.depth):
             blocks = series.level(k)
             if len(blocks) < BLOCKS:
@@ -51,7 +55,7 @@ class Oscillation:
                 and abs(period - before[2]) <= _SAME_PERIOD * period
             )
             if self._holds is None and agrees:
-                line = trend(blocks)
+                line = trend(series.window(max(series.steady // 4, BLOCKS * blocks.per)))
                 swing = float(blocks.values.std())
                 since = int(blocks.steps[0])
                 records = period * blocks.per

@@ -8,7 +8,7 @@ import math
 
 from lrwatch.config import PlateauConfig
 from lrwatch.detect.base import Finding, after
-from lrwatch.detect.online import Trend, noise, trend
+from lrwatch.detect.online import Trend, robust_spread, trend
 from lrwatch.model import Kind
 from lrwatch.series import Blocks, Series
 
@@ -111,10 +111,14 @@ class Plateau:
 
 
 def _least_first_level(series: Series) -> float:
-    """Return the lower confidence bound of the level at which the training began."""
-    blocks = series.window(series.count)
-    first = blocks.values[: max(len(blocks) // 16, 1)]
-    return float(first.mean()) - 3.0 * noise(blocks) / math.sqrt(len(first))
+    """Return the lower confidence bound of the level at which the training began, from a 16th of the records.
+
+    The spread comes from differences, since the loss may fall steeply at first. Those of correlated noise are too
+    small by up to three times: six standard errors stand for at least two.
+    """
+    values = series.window(series.count).values
+    first = values[: max(len(values) // 16, 1)]
+    return float(first.mean()) - 6.0 * robust_spread(values) / math.sqrt(len(first))
 
 
 def _least_gain(both: Blocks, horizon: float) -> float:

@@ -4,15 +4,21 @@ import json
 from pathlib import Path
 
 from lrwatch.formats.base import Format
+from lrwatch.formats.csv import CommaSeparated, looks_like_csv
 from lrwatch.formats.jsonl import JsonLines
 from lrwatch.formats.records import headers
+from lrwatch.formats.text import TextLog, looks_like_text_log
 from lrwatch.formats.tfevents import EventFile
+from lrwatch.formats.trainer_state import TrainerState, looks_like_trainer_state
 
 HEAD = 64 * 1024
 """How many bytes decide at most."""
 
-PRECEDENCE = ("tfevents", "jsonl")
+PRECEDENCE = ("tfevents", "jsonl", "trainer_state", "csv")
 """Whose copy of a signal counts where several files of a run have it; the formats named here come first."""
+
+TEXT_SUFFIXES = (".log", ".txt", ".out", ".err")
+"""Files that hold whatever a training printed."""
 
 _LINE_SUFFIXES = (".jsonl", ".ndjson")
 _CONTROLS = str.maketrans("", "", "".join(map(chr, set(range(32)) - set(b"\t\n\f\r\b\x1b"))) + "\ufffd")
@@ -21,8 +27,9 @@ _CONTROLS = str.maketrans("", "", "".join(map(chr, set(range(32)) - set(b"\t\n\f
 def recognise(path: Path, head: bytes) -> Format | None:
     """Return a fresh reader of the format that `head`, the first bytes of `path`, is in.
 
-    The content decides; the name helps where the content leaves it open. A stream of lines from standard
-    input (`path` is ``-``) or from a ``.jsonl`` file is read as JSON Lines as long as it is text.
+    The content decides; the name helps where the content leaves it open. A ``.jsonl`` file is read as JSON Lines
+    as long as it is text; standard input (`path` is ``-``) and ``.log``, ``.txt``, ``.out`` and ``.err`` files
+    that are nothing else are read as console output.
 
     Parameters
     ----------
@@ -40,15 +47,28 @@ def recognise(path: Path, head: bytes) -> Format | None:
         return EventFile()
     if not head or not _is_text(head):
         return None
-    if path.suffix in _LINE_SUFFIXES or path == Path("-") or _has_objects(head):
+    text = head.decode("utf-8", "replace")
+    if looks_like_trainer_state(text):
+        return TrainerState()
+    if looks_like_csv(text):
+        return CommaSeparated()
+    if path.suffix in _LINE_SUFFIXES or _begins_with_object(text):
         return JsonLines()
-    return None
+    if path.suffix in TEXT_SUFFIXES or looks_like_text_log(head) or (path == Path("-") and "\n" in text):
+        return TextLog()
+    return JsonLines() if _has_objects(head) else None
 
 
 def _is_text(head: bytes) -> bool:
     """Say whether at most a tenth of `head` is what no text has: a hole of zeros or a bad character passes."""
     text = head.decode("utf-8", "replace")
     return len(text) - len(text.translate(_CONTROLS)) <= len(text) / 10
+
+
+def _begins_with_object(text: str) -> bool:
+    """Say whether the first line that is not blank is whole and a JSON object."""
+    first, newline, _ = text.lstrip().partition("\n")
+    return bool(newline) and _has_objects(f"{first}\n".encode())
 
 
 def _has_objects(head: bytes) -> bool:

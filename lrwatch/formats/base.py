@@ -1,7 +1,7 @@
 """What a log format is: bytes in, columns of records out."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,21 @@ class Format(Protocol):
 
     def reset(self) -> None:
         """Forget the stream: what is fed next is the start of another one."""
+        ...
+
+
+@runtime_checkable
+class Rewritten(Format, Protocol):
+    """A format whose files are written anew with what they had before, and who can tell what is new then."""
+
+    def rewind(self, gap: Gap) -> None:
+        """Take the same file again from its start; what was given before is not given twice.
+
+        Parameters
+        ----------
+        gap
+            Given in its turn if what was given before is not what the file begins with now.
+        """
         ...
 
 

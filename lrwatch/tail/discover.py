@@ -137,7 +137,7 @@ def _look_through(entries: Iterator[os.DirEntry[str]], device: int) -> tuple[lis
 
 
 def _is_log(name: str) -> bool:
-    if name.endswith((".jsonl", ".ndjson")):
+    if name.endswith((".jsonl", ".ndjson", ".csv", ".log", ".txt", ".out", ".err")) or name == "trainer_state.json":
         return True
     return "tfevents" in name and not name.endswith(".profile-empty")
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
@@ -74,6 +74,8 @@ class Daemon:
     ----------
     arguments
         Of `watch`.
+    prefix
+        A command that starts the daemon in its turn, such as ``unshare``.
     options
         For `subprocess.Popen`, such as ``stdin`` or ``cwd``.
 
@@ -83,12 +85,15 @@ class Daemon:
         The process.
     """
 
-    def __init__(self, *arguments: str | Path, **options: Any) -> None:
+    def __init__(self, *arguments: str | Path, prefix: Sequence[str] = (), **options: Any) -> None:
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         options.setdefault("stdin", subprocess.DEVNULL)
         options["env"] = environment(options.pop("env", None))
         self.process = subprocess.Popen(  # noqa: S603 - this very program
-            command("watch", "--listen", "127.0.0.1:0", *arguments), stdout=self._output, stderr=self._output, **options
+            [*prefix, *command("watch", "--listen", "127.0.0.1:0", *arguments)],
+            stdout=self._output,
+            stderr=self._output,
+            **options,
         )
 
     @property

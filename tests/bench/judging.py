@@ -8,21 +8,10 @@ import time
 
 import numpy as np
 
-from lrwatch.config import DetectConfig
-from lrwatch.detect.judge import Judge
 from lrwatch.model import Verdict
-from lrwatch.roles import Meaning
-from tests.curves import FAMILIES, NOISES, Curve, Values, draw
+from tests.curves import FAMILIES, NOISES, Curve, draw, judged
 
 SHARES = (0.01, 0.05, 0.15)
-
-
-def verdicts_of(values: Values, name: str = "loss") -> list[Verdict]:
-    """Return what is raised on one loss per step at a constant learning rate."""
-    judge = Judge(name, Meaning("train"), DetectConfig())
-    places = np.arange(len(values))
-    items = judge.feed(places, places.astype(np.int64), values, np.ones(len(values)))
-    return [item for _, item in items if isinstance(item, Verdict) and item.state == "raised"]
 
 
 def score(curve: Curve, raised: list[Verdict]) -> tuple[bool, list[Verdict], int | None]:
@@ -50,7 +39,7 @@ def main() -> None:
                 for seed in range(options.seeds):
                     curve = draw(family, kind, share, seed, options.records)
                     began = time.perf_counter()
-                    raised = verdicts_of(curve.values)
+                    raised = [verdict for verdict in judged(curve.values) if verdict.state == "raised"]
                     seconds += time.perf_counter() - began
                     records += len(curve.values)
                     is_found, wrong, delay = score(curve, raised)
@@ -60,8 +49,9 @@ def main() -> None:
                     if delay is not None:
                         delays.append(delay)
                     if options.verbose:
-                        for verdict in wrong:
-                            print(f"    {family}, {kind} {share:.0%}, seed {seed}: {verdict.kind} {verdict.severity} at {verdict.step}")
+                        for false_one in wrong:
+                            where = f"{family}, {kind} {share:.0%}, seed {seed}"
+                            print(f"    {where}: {false_one.kind} {false_one.severity} at {false_one.step}")
             expected = draw(family, "gauss", 0.0, 0, 1000).expected is not None
             shown = f"{found / runs:6.0%}" if expected else f"{'-':>6}"
             late = f"{np.median(delays) / options.records:7.1%}" if delays else f"{'-':>7}"

@@ -17,6 +17,7 @@ from lrwatch.cli import main
 from lrwatch.control.journal import Journal
 from lrwatch.protocol import Control, hold
 from lrwatch.protocol.document import printable
+from lrwatch.source import NOT_UNDERSTOOD
 
 
 def lrwatch(*arguments: str | Path) -> Result:
@@ -121,7 +122,7 @@ def test_what_could_not_be_read_is_said_beside_what_could(tmp_path: Path) -> Non
     result = lrwatch("replay", tmp_path, "--json")
 
     assert strictly(result.stdout.splitlines()[-1])["records"] == 50
-    assert result.stderr == f"lrwatch: {tmp_path / 'other.jsonl'}: neither TensorBoard events nor JSON Lines\n"
+    assert result.stderr == f"lrwatch: {tmp_path / 'other.jsonl'}: {NOT_UNDERSTOOD}\n"
     assert result.exit_code == 0
 
 

@@ -14,6 +14,7 @@ from lrwatch.config import Config, parse_config
 from lrwatch.control.events import Event
 from lrwatch.errors import NotPossible
 from lrwatch.replay import Replay
+from lrwatch.source import NOT_UNDERSTOOD
 from lrwatch.testing.clock import FakeClock
 from lrwatch.testing.training import ScriptedTrainer, Sinking
 
@@ -153,11 +154,11 @@ def test_the_runs_as_they_ended(tmp_path: Path) -> None:
     ("name", "content", "complaint"),
     [
         ("absent", None, "no such file or directory"),
-        ("empty", {}, "no logs found; looked for TensorBoard event files and JSON Lines"),
-        ("other", {"notes.txt": b"hello\n"}, "no logs found"),
+        ("empty", {}, "no logs found; looked for TensorBoard event files"),
+        ("other", {"notes.pdf": b"hello\n"}, "no logs found"),
         ("void", {"train.jsonl": b""}, "the logs hold no records"),
         ("junk", {"train.jsonl": b"\n\nhello\n[1]\n"}, "the logs hold no records"),
-        ("binary", {"train.jsonl": bytes(range(256)) * 400}, "neither TensorBoard events nor JSON Lines"),
+        ("binary", {"train.jsonl": bytes(range(256)) * 400}, NOT_UNDERSTOOD),
         ("torn", {"events.out.tfevents.1.x": b"\x18\0\0\0\0\0\0\0\xa3"}, "nothing readable|no records"),
     ],
 )
@@ -183,4 +184,4 @@ def test_a_file_that_cannot_be_read_is_named_beside_those_that_can(tmp_path: Pat
     replayed = Replay(tmp_path, Config())
 
     assert list(replayed.events())[-1]["records"] == 20
-    assert replayed.problems == {str(tmp_path / "other.jsonl"): "neither TensorBoard events nor JSON Lines"}
+    assert replayed.problems == {str(tmp_path / "other.jsonl"): NOT_UNDERSTOOD}

@@ -328,6 +328,30 @@ def test_what_still_holds_is_acted_on_after_arming(stage: Stage) -> None:
     assert stage.control.request.id == stage.decisions[0]["seq"]
 
 
+@pytest.mark.parametrize("logged", ["before", "after"])
+def test_an_episode_that_is_met_some_records_away_is_the_same(stage: Stage, logged: str) -> None:
+    """With the scale known better the second time, a verdict may be settled elsewhere: it is not answered twice."""
+    stage.write(steady(0, 50) + nonfinite(50))
+    stage.caught_up()
+    begun = Acknowledgement("t1", plan_id=stage.decisions[0]["seq"], start_step=53, step=53, status="applied")
+    (stage.home / "ack.json").write_bytes(begun.encode())
+    stage.go_on()
+    stage.stop()
+    journal = stage.home / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"step": 52', '"step": 51').replace('_step": 52', '_step": 51'))
+    if logged == "after":
+        (stage.directory / "train.jsonl").unlink()
+        stage.write(steady(0, 50))
+    stage.caught_up()
+    if logged == "after":
+        stage.write(nonfinite(50))
+    stage.go_on()
+    stage.go_on()
+
+    assert [event["step"] for event in stage.events("verdict")] == [51, 52]
+    assert [event["verdict_step"] for event in stage.decisions] == [51]
+
+
 def test_holes_are_told_once(stage: Stage) -> None:
     """A line too long to be read is a gap in the journal, and a restart adds none."""
     stage.write(steady(0, 10))
@@ -602,6 +626,19 @@ def test_a_watcher_that_dies_between_line_and_file_leaves_one_decision(
     assert stage.decisions == decided
     assert stage.control.plan.to_json() == decided[0]["plan"]
     assert stage.control.request.id == decided[0]["seq"]
+
+
+def test_a_lost_journal_does_not_repeat_what_the_control_file_tells(stage: Stage) -> None:
+    """The control file says which verdict its plan answers: without the journal it is still not answered twice."""
+    stage.write(steady(0, 50) + nonfinite(50))
+    stage.caught_up()
+    control = stage.control
+    (stage.home / "journal.jsonl").unlink()
+    stage.caught_up()
+    stage.go_on()
+
+    assert stage.decisions == []
+    assert (stage.control.plan, stage.control.request) == (control.plan, control.request)
 
 
 @pytest.mark.parametrize("spoilt", ["journal.jsonl", "control.json", "ack.json"])

@@ -329,10 +329,10 @@ def test_the_base_schedules_part_is_not_counted_twice(bench: Bench) -> None:
     bench.say(half)
     helm.hear(500)
     assert helm.goal == 1.0
-    helm.carry_out(cut(500, 0.5))
-    assert helm.goal == 0.5
-    bench.say(dataclasses.replace(half, plan_id=1, from_scale=None, start_step=None))
+    bench.say(dataclasses.replace(half, plan_id=0, from_scale=None, start_step=None))
     helm.hear(500)
+    assert helm.goal == 1.0
+    helm.carry_out(cut(500, 0.5))
     assert helm.goal == 0.5
 
 

@@ -9,6 +9,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 
 from lrwatch.formats import HEAD, recognise
 from lrwatch.formats.jsonl import JsonLines
+from lrwatch.formats.text import TextLog
 from lrwatch.formats.tfevents import EventFile
 from lrwatch.testing.formats import event_record
 
@@ -34,7 +35,7 @@ def test_nothing_is_not_known_yet(name: str) -> None:
     assert recognise(Path(name), b"") is None
 
 
-@pytest.mark.parametrize("name", ["log.jsonl", "log.ndjson", "-"])
+@pytest.mark.parametrize("name", ["log.jsonl", "log.ndjson"])
 def test_lines_by_name(name: str) -> None:
     """The beginning of a line is enough, and other text before the first object does no harm."""
     assert isinstance(recognise(Path(name), b'{"st'), JsonLines)
@@ -43,10 +44,24 @@ def test_lines_by_name(name: str) -> None:
 
 def test_lines_by_content() -> None:
     """A file of any name is known by its first whole object."""
-    assert isinstance(recognise(Path("metrics.json"), b'warning: x\n{"loss": 1}\n{"lo'), JsonLines)
+    assert isinstance(recognise(Path("metrics.json"), b'\n{"loss": 1}\n{"lo'), JsonLines)
+    assert isinstance(recognise(Path("-"), b'{"loss": 1}\n{"lo'), JsonLines)
     assert recognise(Path("metrics.json"), b'{"loss": 1}') is None
     assert recognise(Path("state.json"), b'{\n "loss": 1\n}\n') is None
     assert recognise(Path("deep.json"), b'{"a":' * 10_000 + b"\n") is None
+
+
+@pytest.mark.parametrize("name", ["train.log", "out.txt", "-"])
+def test_console_output_by_name(name: str) -> None:
+    """What a training prints before its first loss must not hide the losses that follow."""
+    assert isinstance(recognise(Path(name), b"Starting training\n" * 9), TextLog)
+
+
+def test_console_output_by_content() -> None:
+    """A file of any name is known by the first line that holds a loss."""
+    assert isinstance(recognise(Path("main"), b"hello\nstep 400: train loss 3.3296, val loss 3.3687\n"), TextLog)
+    assert isinstance(recognise(Path("-"), b'Loading\n{"step": 1, "loss": 1}\n'), TextLog)
+    assert recognise(Path("main"), b"hello\nworld\n") is None
 
 
 @pytest.mark.parametrize("name", ["a.tfevents.1", "log.jsonl", "log", "-"])

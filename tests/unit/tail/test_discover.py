@@ -34,7 +34,7 @@ def found(path: Path) -> dict[str, list[str]]:
 
 def test_a_directory_that_holds_logs_is_a_run(runs: Path) -> None:
     """Its name is the path below the one that was given, and that one's own name for itself."""
-    log(runs, "log.jsonl", "exp1/events.out.tfevents.1", "group/exp2/log.ndjson", "group/notes.txt", "empty/x.py")
+    log(runs, "log.jsonl", "exp1/events.out.tfevents.1", "group/exp2/log.ndjson", "group/notes.rst", "empty/x.py")
 
     assert found(runs) == {
         "runs": ["|log.jsonl"],
@@ -59,7 +59,7 @@ def test_files_come_in_the_order_of_their_names(runs: Path) -> None:
 
 def test_what_is_no_log(runs: Path) -> None:
     """Dummies of Keras, half-synchronised copies, and files of other kinds are passed over."""
-    log(runs, "events.out.tfevents.1.profile-empty", ".events.out.tfevents.1.Xy12", "loss.csv", "jsonl", "a.jsonl.gz")
+    log(runs, "events.out.tfevents.1.profile-empty", ".events.out.tfevents.1.Xy12", "loss.png", "jsonl", "a.jsonl.gz")
 
     assert found(runs) == {}
 
