@@ -58,14 +58,14 @@ def _config_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lrwatch")
 def main() -> None:
-    r"""Watch trainings and adjust their learning rate.
+    """Watch trainings and adjust their learning rate.
 
     \b
     Examples:
       lrwatch demo                     see it work, in half a minute
       lrwatch replay runs/exp1         what it would have said about a finished training
       lrwatch watch runs               watch every training below runs/
-    """
+    """  # noqa: D301 - click reads the backspace as "keep these lines"
 
 
 @main.command()
@@ -130,12 +130,12 @@ def watch(
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON Lines.")
 @_config_option
 def replay(path: Path, as_json: bool, config_file: Path | None) -> None:
-    r"""Say what would have been said about a finished training; write nothing.
+    """Say what would have been said about a finished training; write nothing.
 
     \b
     Example:
       lrwatch replay runs/exp1 --json | jq 'select(.event == "verdict")'
-    """
+    """  # noqa: D301 - as above
     replayed = Replay(path, _config(config_file))
     if as_json:
         for event in replayed.events():
@@ -168,9 +168,7 @@ def inspect(path: Path, as_json: bool, config_file: Path | None) -> None:
 @_config_option
 @click.option("--mode", type=click.Choice(["advise", "approve", "auto"]), help="As of `lrwatch watch`.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-def run(
-    logdir: Path | None, listen: str | None, config_file: Path | None, mode: Any, command: tuple[str, ...]
-) -> None:
+def run(logdir: Path | None, listen: str | None, config_file: Path | None, mode: Any, command: tuple[str, ...]) -> None:
     """Start a training, watch its output and logs, and pass output, signals and its exit status through.
 
     The training finds its directory in LRWATCH_DIR.

@@ -119,9 +119,11 @@ class Daemon:
         self._waker.wake()
 
     def close(self) -> None:
-        """Let go of every run's files."""
+        """Let go of every run's files, and say how much was read."""
         for slot in self._slots.values():
             slot.close()
+        records = sum(slot.snapshot.records for slot in self._slots.values())
+        _log.info("stopped", extra=fields(runs=len(self._slots), records=records))
 
     def snapshots(self) -> Sequence[RunSnapshot]:
         """Return the runs as they stood after the last turn; may be called from any thread."""
@@ -214,6 +216,7 @@ class _Slot:
         self._open: tuple[RunWatcher, RunSource, FileDesk] | None = None
         self._opened_at = clock.monotonic()
         self._set_aside: str | None = None
+        self._rejected = 0
         self._retry_at: float | None = self._opened_at
         self._backoff = _FIRST_BACKOFF
         self._last = RunSnapshot(files.name, str(files.directory))
@@ -274,6 +277,13 @@ class _Slot:
         else:
             for path, why in source.errors.items():
                 _log.warning("cannot read a log", extra=fields(key=f"log {path}", run=self.name, path=path, why=why))
+            rejected = watcher.snapshot.rejected
+            if sum(rejected.values()) > self._rejected:
+                self._rejected = sum(rejected.values())
+                _log.warning(
+                    "parts of the log are no records",
+                    extra=fields(key=f"no record {self.name}", run=self.name, **rejected),
+                )
             if desk.problem is not None:
                 _log.error("cannot write", extra=fields(key=f"write {self.name}", run=self.name, why=desk.problem))
 
@@ -315,9 +325,10 @@ def _tell(event: Event) -> None:
         level = logging.WARNING if event["state"] == "raised" else logging.INFO
         _log.log(level, f"{event['kind']} {event['state']}: {event['text']}", extra=fields(**told))
     elif event["event"] == "decision" and "text" in event:
-        _log.warning(f"decision: {event['text']}", extra=fields(**told))
+        what = "advice" if event.get("mode") == "advise" else "decision"
+        _log.warning(f"{what}: {event['text']}", extra=fields(**told))
     elif event["event"] == "acknowledged":
-        _log.info(f"the training {event['status']} scale {event['scale']:g}", extra=fields(**told))
+        _log.info(f"the training answers: {event['status']}, scale now {event['scale']:g}", extra=fields(**told))
     elif event["event"] == "outcome":
         _log.info(f"outcome: {event['verdict']}: {event['text']}", extra=fields(**told))
     elif event["event"] == "gap":

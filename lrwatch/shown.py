@@ -46,7 +46,7 @@ def status_table(found: Sequence[RunStatus]) -> Table:
         table.add_row(
             _text(run.run),
             "" if ack is None or ack["step"] is None else str(ack["step"]),
-            "" if control is None else f"{control['scale']:g}",
+            "" if control is None else f"{control['scale']:g}{' (advice)' if control['mode'] == 'advise' else ''}",
             "no client" if ack is None else f"{ack['scale']:g} ({_told(ack)})",
             verdicts if verdicts.plain else Text("none", "dim"),
             _text("" if decision is None else _decided(decision)),

@@ -317,11 +317,15 @@ class RunWatcher:
                 self._follow_ups.append(FollowUp(seq, series, decision.step + wait))
 
     def _follow_up(self) -> None:
-        """Note the outcome of each adjustment that had time to show."""
+        """Note the outcome of each adjustment that was applied and had time to show."""
         for follow_up in list(self._follow_ups):
             if self._deciding is None:
                 return
-            outcome = follow_up.outcome(self._judges[self._deciding.signal].series)
+            series = self._judges[self._deciding.signal].series
+            if self._helm.in_flight:
+                follow_up.not_yet_applied(series)
+                continue
+            outcome = follow_up.outcome(series)
             if outcome is not None:
                 self._follow_ups.remove(follow_up)
                 self._counts["outcomes"][outcome.verdict] += 1

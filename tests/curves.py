@@ -127,7 +127,7 @@ def spike(count: int, rng: np.random.Generator) -> Curve:
 def ringing(count: int, rng: np.random.Generator) -> Curve:
     """Swings of a fixed period of 5 to 200 records, half the level high, from the middle on."""
     onset = int(0.4 * count)
-    period = float(np.exp(rng.uniform(np.log(5.0), np.log(min(200.0, count / 20)))))
+    period = float(np.exp(rng.uniform(np.log(5.0), np.log(np.clip(count / 20, 6.0, 200.0)))))
     swing = np.where(np.arange(count) < onset, 0.0, 0.25 * LEVEL * np.sin(2 * np.pi * np.arange(count) / period))
     return Curve(_healthy(np.arange(count), count) + swing, "oscillation", onset)
 

@@ -167,7 +167,14 @@ class Helm:
     def _acknowledge(self, ack: Acknowledgement, step: int | None) -> bool:
         self.ack = ack
         self._heard_at = self._clock.monotonic()
+        self._past.add_acknowledgement(ack)
+        floor = self._past.generation, self._past.seq
+        is_ahead = floor > self.control.order and floor == (ack.generation, ack.seq)
+        if is_ahead:  # a checkpoint was brought here from another directory: its client refuses what lies below
+            self.control = dataclasses.replace(self.control, generation=floor[0], seq=max(floor[1], self.control.seq))
         is_other = ack.training_id != self.control.training_id and self._meet(ack, step)
+        if is_ahead and ack.training_id == self.control.training_id and not is_other:
+            self._publish("takeover", step)
         if step is not None and ack.step is not None:
             self._steps.learn(step, ack.step)
         event = acknowledged_event(self._run, ack, step)

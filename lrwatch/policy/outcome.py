@@ -42,6 +42,8 @@ class FollowUp:
     def __init__(self, seq: int, series: Series, due_step: int) -> None:
         self.seq = seq
         self.due_step = due_step
+        self._wait = due_step - series.last_step
+        self._count = series.count
         blocks = series.window(max(_WINDOW, series.steady // 4), _BLOCKS)
         self._usable = len(blocks) >= 8
         if self._usable:
@@ -51,7 +53,11 @@ class FollowUp:
             self._level = float(blocks.values.mean())
             self._error = noise(blocks) / math.sqrt(len(blocks))
             self._slope_error = line.error
-            self._count = series.count
+
+    def not_yet_applied(self, series: Series) -> None:
+        """Begin to wait anew: the training has gone on without the adjustment so far."""
+        self.due_step = series.last_step + self._wait
+        self._count = series.count
 
     def outcome(self, series: Series) -> Outcome | None:
         """Return the outcome once it is due; None before, and where there was too little to compare."""

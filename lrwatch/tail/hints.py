@@ -1,5 +1,6 @@
 """Hints from the operating system that something has changed, by way of watchdog."""
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path, PurePath
@@ -10,6 +11,8 @@ from watchdog.observers.api import ObservedWatch
 
 OWN = "lrwatch"
 """The directory of the watcher's own files: a change there is its own doing."""
+
+logging.getLogger("watchdog").addHandler(logging.NullHandler())  # its complaints about its own end are not ours
 
 _CHANGES = frozenset({"created", "modified", "moved", "deleted"})
 _JOIN_SECONDS = 1.0

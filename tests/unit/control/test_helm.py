@@ -471,3 +471,16 @@ def test_no_room_above_is_said(bench: Bench) -> None:
 
 def _die(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_checkpoint_from_another_directory_is_met_above_its_seq(bench: Bench) -> None:
+    """A client that has followed seq 40 elsewhere refuses anything lower, so the next seq lies above."""
+    helm = bench.helm()
+    bench.say(applied(40, 38, 900, 800, 0.3, generation=3))
+
+    helm.hear(1000)
+    bench.flush()
+
+    assert bench.control.order > (3, 40)
+    assert bench.control.training_id == "t1"
+    assert bench.journal
