@@ -28,7 +28,13 @@ from lrwatch.telemetry.server import Health
 from lrwatch.watcher import RunWatcher
 
 READ_LIMIT = 16 << 20
+"""Bytes of one run that are read in one poll at most; fewer where that would take longer than `POLL_SECONDS`."""
 
+POLL_SECONDS = 0.5
+
+_FIRST_READ = 1 << 18
+_LEAST_READ = 1 << 16
+_BEHIND_SECONDS = 0.01
 _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 60.0
 _STUCK_SECONDS = 30.0
@@ -73,7 +79,7 @@ class Daemon:
             self.turn()
             if not endless and self._is_through():
                 break
-            self._waker.wait(self._config.watch.poll_seconds)
+            self._waker.wait(_BEHIND_SECONDS if self._is_behind() else self._config.watch.poll_seconds)
         self.close()
 
     def once(self) -> None:
@@ -198,7 +204,7 @@ class Daemon:
             mode=self._config.watch.mode,
             live=True,
             catch_up=True,
-            limit=READ_LIMIT,
+            limit=_FIRST_READ,
         )
         return watcher, source, desk
 
@@ -264,7 +270,9 @@ class _Slot:
                 self._opened_at = self._clock.monotonic()
                 self._set_aside = None
             watcher, source, desk = self._open
+            began = self._clock.monotonic()
             watcher.poll()
+            watcher.limit = _next_limit(watcher.limit, self._clock.monotonic() - began)
         except TakenOver as event:
             self._put_aside(str(event), retry=False)
         except NotPossible as error:
@@ -310,6 +318,16 @@ def _union(known: tuple[LogFile, ...], more: tuple[LogFile, ...]) -> tuple[LogFi
     """Return the files of both, each once, however its path is spelled."""
     files = {os.path.realpath(file.path): file for file in (*more, *known)}
     return tuple(sorted(files.values(), key=lambda file: file.path))
+
+
+def _next_limit(limit: int | None, seconds: float) -> int:
+    """Return how much to read in the next poll where the last took `seconds`; a signal must not wait for it long."""
+    wanted = limit or _FIRST_READ
+    if seconds > POLL_SECONDS:
+        wanted = int(wanted * POLL_SECONDS / seconds)
+    elif seconds < POLL_SECONDS / 2:
+        wanted *= 2
+    return min(max(wanted, _LEAST_READ), READ_LIMIT)
 
 
 def _is_readable(descriptor: int) -> bool:

@@ -62,12 +62,14 @@ class RunWatcher:
         Whether the log was already there, and what it says was perhaps acted on before: then nothing is
         published until it has been read to its end.
     limit
-        Bytes to read in one poll.
+        Bytes to read in one poll; None: all there are.
 
     Attributes
     ----------
     armed
         False while catching up.
+    limit
+        As given; it may be changed between two polls.
     """
 
     def __init__(
@@ -89,7 +91,7 @@ class RunWatcher:
         self.directory = directory
         self.armed = not catch_up
         self._source, self._desk, self._config, self._clock = source, desk, config, clock
-        self._live, self._limit = live, limit
+        self._live, self.limit = live, limit
         self._writer, self._mode = writer, mode
         self._judges = Judges(config)
         self._remember()
@@ -115,7 +117,7 @@ class RunWatcher:
         """Go the whole road once."""
         if self.armed:
             self._hear()
-        for piece in self._source.read(self._limit):
+        for piece in self._source.read(self.limit):
             if isinstance(piece, Scalars):
                 self._judge(piece)
             elif isinstance(piece, Gap):

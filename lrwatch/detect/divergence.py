@@ -42,6 +42,7 @@ class Divergence:
         self._best_step = 0
         self._best_rate = 0.0
         self._error = math.inf
+        self._calm_step = 0
         self._above = 0
         self._current: Finding | None = None
 
@@ -56,12 +57,13 @@ class Divergence:
             )
         if series.count < self.next_look:
             return self._current
-        self.next_look = after(series.count, _SPAN, 256, 4)
-        blocks = series.level(max(int(series.count * _SPAN / _RECENT).bit_length() - 1, 0))
+        self.next_look = after(series.count, _SPAN, max(256, series.count // 64), 4)
+        k = max(int(series.count * _SPAN / _RECENT).bit_length() - 1, 0)
+        blocks = series.level(k)
         recent, before = blocks.last(_RECENT), blocks.without_last(_RECENT)
         if len(before) < _FEWEST_BEFORE:
             return self._current
-        level, error = median(recent.values), noise(before) * _MEDIAN_ERROR
+        level, error = median(recent.values), noise(before, (series.count >> k) - len(blocks)) * _MEDIAN_ERROR
         excess, progress = level - self._best, max(series.first - self._best, 0.0)
         spread = robust_spread(without_line(recent.values)) * _MEDIAN_ERROR
         both = math.hypot(max(self._error, spread), self._best_error)
@@ -70,6 +72,7 @@ class Divergence:
             threshold /= 2.0
         if not excess > threshold:
             self._above, self._error = 0, error
+            self._calm_step = int(recent.steps[-1])
             if level + 2.0 * error < self._best + 2.0 * self._best_error:
                 self._best, self._best_error = level, error
                 self._best_step, self._best_rate = int(recent.steps[-1]), series.rate
@@ -82,10 +85,10 @@ class Divergence:
         else:
             step, collapsed = int(recent.steps[-1]), excess > max(_COLLAPSE * progress, 0.2 * abs(self._best))
             self._current = Finding(
-                self._best_step,
+                self._calm_step,
                 "critical" if collapsed else "warning",
                 f"has {'collapsed' if collapsed else 'risen'} from {self._best:.4g} at step {self._best_step} "
-                f"to {level:.4g} at step {step}",
+                f"to {level:.4g} at step {step}, since step {self._calm_step}",
                 {
                     "level": level,
                     "best": self._best,

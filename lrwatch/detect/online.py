@@ -11,6 +11,8 @@ from lrwatch.series import Blocks
 
 Columns = NDArray[np.float64]
 
+_LONG_AGO = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Trend:
@@ -89,7 +91,7 @@ def median(values: Columns) -> float:
     return float(ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2.0)
 
 
-def noise(blocks: Blocks) -> float:
+def noise(blocks: Blocks, earlier: int | None = None) -> float:
     """Return the standard deviation of independent blocks whose mean is as uncertain as that of these.
 
     The spread around a straight line, the residuals clipped at three robust standard deviations (so that a spike
@@ -100,23 +102,30 @@ def noise(blocks: Blocks) -> float:
     ----------
     blocks
         At least 8.
+    earlier
+        How many blocks of the training lie before these. Where they are few, the line may bend with the
+        logarithm of time, as losses do at first. None: a straight line.
     """
-    residuals = without_line(blocks.values)
+    residuals = _without_bend(blocks.values, earlier)
     residuals = residuals - median(residuals)
     limit = 3.0 * 1.4826 * median(np.abs(residuals))
-    residuals = without_line(np.clip(residuals, -limit, limit))
+    residuals = _without_bend(np.clip(residuals, -limit, limit), earlier)
     squares = float(residuals @ residuals)
     if squares <= 0.0:
         return 0.0
     correlation = _correlation(residuals, squares)
-    return math.sqrt(squares / (len(residuals) - 2) * (1.0 + correlation) / (1.0 - correlation))
+    return math.sqrt(squares / (len(residuals) - 3) * (1.0 + correlation) / (1.0 - correlation))
 
 
 def without_line(values: Columns) -> Columns:
     """Return the residuals of a least-squares line through equally spaced values."""
-    x = np.arange(len(values)) - (len(values) - 1) / 2.0
-    y = values - values.mean()
-    residuals: Columns = y - float(x @ y) / float(x @ x) * x
+    return _without_bend(values, None)
+
+
+def _without_bend(values: Columns, earlier: int | None) -> Columns:
+    basis = _line(len(values), None if earlier is None or earlier > _LONG_AGO * len(values) else earlier)
+    values = values - values[0]
+    residuals: Columns = values - basis @ (basis.T @ values)
     return residuals
 
 
@@ -167,5 +176,18 @@ def repetition(values: Columns) -> tuple[float, float]:
 def _parabola(count: int) -> Columns:
     """Return an orthonormal basis of the parabolas over `count` points, shape (count, 3)."""
     x = np.linspace(-1.0, 1.0, count)
-    basis: Columns = np.linalg.qr(np.stack([np.ones(count), x, x * x], axis=1))[0]
+    return _orthonormal(np.ones(count), x, x * x)
+
+
+@functools.lru_cache(maxsize=32)
+def _line(count: int, earlier: int | None) -> Columns:
+    """Return an orthonormal basis of the lines over `count` points, and of log time where it is told."""
+    x = np.linspace(-1.0, 1.0, count)
+    if earlier is None:
+        return _orthonormal(np.ones(count), x)
+    return _orthonormal(np.ones(count), x, np.log(earlier + 0.5 + np.arange(count)))
+
+
+def _orthonormal(*columns: Columns) -> Columns:
+    basis: Columns = np.linalg.qr(np.stack(columns, axis=1))[0]
     return basis

@@ -33,7 +33,7 @@ class Oscillation:
 
     def look(self, series: Series) -> Finding | None:
         """Judge the series as `Detector` says."""
-        self.next_look = after(series.count, 1 / 32, 256)
+        self.next_look = after(series.count, 1 / 32, max(256, series.count // 64))
         if series.rate != self._rate:
             self._rate, self._holds = series.rate, None
             self._looked.clear()

@@ -21,6 +21,7 @@ _HORIZON = 1024
 _KINK = 0.25
 _SURE = 4.0
 _STEEPEST_KINK = 3.0
+_OF_PROGRESS = 0.05
 _AGREEING_LOOKS = 2
 
 
@@ -31,7 +32,7 @@ class Plateau:
     what is still to come; in the first 1,024 records: the steps of 1,024), and g = -b t the gain of another t
     steps, the window shows a plateau where
 
-        g + z SE t < max(floor, min(g_before / 4, 3 floor)),    floor = max(gain |level|, gain / 2 progress)
+        g + z SE t < max(floor, min(g_before / 4, 3 floor)),    floor = max(gain |level|, gain / 20 progress)
 
     at two looks in a row, g_before being the gain that the window before promised, where it surely did. Windows are
     three quarters, a half, a quarter and an eighth of the records at this learning rate.
@@ -60,7 +61,7 @@ class Plateau:
             return None
         level = float(newest.values.mean())
         progress = max(series.first - series.last, 0.0)
-        floor = max(self._config.gain * abs(level), self._config.gain / 2 * progress)
+        floor = self._config.gain * max(abs(level), _OF_PROGRESS * progress)
         if self._began_above - level < floor:
             return None
         horizon = float(series.last_step - series.first_step) * max(1.0, _HORIZON / series.count)

@@ -40,7 +40,8 @@ def _divergence(verdict: Verdict, situation: Situation, config: PolicyConfig) ->
     """Restore if that may be asked; lowering the learning rate alone revives no weights that are no numbers."""
     nonfinite = verdict.evidence.get("nonfinite", 0) > 0
     if config.allow_restore:
-        before = max(verdict.since - _STEPS_BEFORE_ONSET, 0)
+        has_past = verdict.since > _STEPS_BEFORE_ONSET  # a shorter training can only go back to before the onset
+        before = verdict.since - _STEPS_BEFORE_ONSET if has_past else verdict.since
         request = Request(kind="restore", before_step=before)
         lowered = max(situation.scale * _HALF, config.min_scale)
         text = f"go back to a checkpoint from before step {before}, with half the learning rate: {verdict.text}"

@@ -68,6 +68,11 @@ class Scene:
         path = self.directory / "lrwatch" / "control.json"
         return decode_control(path.read_bytes()) if path.exists() else None
 
+    def belongs_to(self, daemon: Daemon) -> bool:
+        """Say whether a daemon has taken the run over."""
+        control = self.control
+        return control is not None and f"-{daemon.process.pid}-" in control.writer
+
     @property
     def journal(self) -> list[Event]:
         """The journal, after a check of what holds at every moment: whole lines, no seq twice, no episode twice."""
@@ -125,13 +130,13 @@ def test_killed_at_random_moments_it_decides_what_it_would_have_decided(tmp_path
     for _ in range(KILLS):
         with scene.daemon() as daemon:
             if chance.random() < 0.75:
-                scene.until(lambda: scene.control is not None and str(daemon.process.pid) in scene.control.writer)
+                scene.until(lambda: scene.belongs_to(daemon))
             scene.until(passed(chance.uniform(0.0, 0.8)))
             assert daemon.stop(signal.SIGKILL) == -signal.SIGKILL
         generations.append(scene.seen[0])
         assert len(scene.actions) <= 3
     with scene.daemon() as daemon:
-        scene.until(scene.has_come_to_rest)
+        scene.until(lambda: scene.belongs_to(daemon) and scene.has_come_to_rest())
         assert daemon.stop() == 0
     last = scene.control
     scene.trainer.close()

@@ -388,7 +388,8 @@ def test_a_run_that_is_set_aside_keeps_its_numbers(house: House, monkeypatch: py
 
 def test_once_reads_everything_and_answers(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes as many turns as the log needs, and what still holds at its end is decided about."""
-    monkeypatch.setattr("lrwatch.daemon.READ_LIMIT", 1000)
+    for limit in ("_FIRST_READ", "_LEAST_READ", "READ_LIMIT"):
+        monkeypatch.setattr(f"lrwatch.daemon.{limit}", 1000)
     house.log("a", 500)
     house.diverge("a", 500)
     daemon = house.daemon()
@@ -396,6 +397,34 @@ def test_once_reads_everything_and_answers(house: House, monkeypatch: pytest.Mon
 
     assert daemon.snapshots()[0].records == 503
     assert control(house.root / "a").request.kind == "restore"
+
+
+def test_no_poll_takes_long(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much is read at a time as takes half a second: what is slow to read does not hold up a signal."""
+    house.log("a", 30_000)
+    daemon = house.daemon()
+    polls: list[tuple[int, float]] = []
+    poll = RunWatcher.poll
+
+    def timed(self: RunWatcher) -> None:
+        before = self.snapshot.records
+        poll(self)
+        records = self.snapshot.records - before
+        house.clock.advance(records / speed)
+        polls.append((records, records / speed))
+
+    monkeypatch.setattr(RunWatcher, "poll", timed)
+    speed = 6000.0
+    while sum(records for records, _ in polls) < 20_000:
+        daemon.turn()
+    slow = len(polls)
+    speed = 1_000_000.0
+    while sum(records for records, _ in polls) < 30_000:
+        daemon.turn()
+
+    assert max(seconds for _, seconds in polls) < 2.0
+    assert max(seconds for _, seconds in polls[1:slow]) < 1.0
+    assert polls[-2][0] > polls[slow - 1][0]
 
 
 def test_once_says_that_there_was_nothing(house: House) -> None:

@@ -195,6 +195,15 @@ def test_a_short_log_that_diverges() -> None:
     assert 40 < verdict.step < 56
 
 
+@pytest.mark.parametrize("kind", NOISES)
+def test_a_short_log_that_jumps(kind: Noise) -> None:
+    """A hundred records are enough to see half of the progress lost, while the loss still falls steeply."""
+    for seed in range(6):
+        curve = draw("level jump", kind, 0.05, seed, 100)
+        (verdict,) = judged(curve.values, config=ALONE)
+        assert curve.onset <= verdict.step < 100
+
+
 def test_nothing_finite_is_judged_before_enough_records() -> None:
     """Before `min_records` a level means nothing; numbers that are none do."""
     values = np.where(np.arange(500) < 100, 1.0, 50.0)

@@ -105,6 +105,14 @@ def test_noise_does_not_see_a_slope() -> None:
     assert noise(blocks_of(values - 10.0 * np.arange(56))) == pytest.approx(noise(blocks_of(values)))
 
 
+def test_noise_does_not_see_how_a_loss_begins() -> None:
+    """Where it is told how early the window lies, a fall that flattens is no noise either."""
+    values = 0.02 * np.random.default_rng(6).standard_normal(56)
+    begins = blocks_of(values + 4.0 * (1.0 + np.arange(56)) ** -0.5)
+
+    assert noise(begins, 0) < 10 * noise(blocks_of(values)) < noise(begins)
+
+
 def test_one_spike_hardly_counts_as_noise() -> None:
     """A single value hundred deviations off moves the noise by less than a third."""
     values = np.random.default_rng(7).standard_normal(56)

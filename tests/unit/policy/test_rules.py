@@ -76,10 +76,10 @@ def test_a_collapse_goes_back_to_a_checkpoint() -> None:
     assert asked.request == Request(kind="restore", before_step=800)
 
 
-def test_a_restore_never_asks_for_a_negative_step() -> None:
-    """A training that diverges in its first hundred steps starts again."""
+def test_a_young_training_goes_back_to_before_the_onset() -> None:
+    """Where there are no hundred steps before the onset, the onset itself must do."""
     asked = certain(wished(verdict("divergence", "critical", since=30, nonfinite=3)))
-    assert asked.request == Request(kind="restore", before_step=0)
+    assert asked.request == Request(kind="restore", before_step=30)
 
 
 def test_numbers_that_are_none_are_not_cured_by_a_cut() -> None:
