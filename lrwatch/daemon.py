@@ -27,7 +27,8 @@ from lrwatch.telemetry.metrics import WatcherMetrics
 from lrwatch.telemetry.server import Health
 from lrwatch.watcher import RunWatcher
 
-READ_LIMIT = 16 << 20
+READ_LIMIT = 2 << 20
+"""Bytes of one run in one turn: about a second of work at most, so that a signal and the other runs wait no longer."""
 """Bytes of one run that are read in one poll at most; fewer where that would take longer than `POLL_SECONDS`."""
 
 POLL_SECONDS = 0.5

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,4 +88,6 @@ class Replay:
             return "nothing readable: " + "; ".join(f"{path}: {why}" for path, why in self.problems.items())
         if not self.snapshots:
             return f"{self._path}: no logs found; looked for TensorBoard event files, JSON Lines, CSV and text below it"
-        return f"{self._path}: the logs hold no records"
+        rejected = sum((Counter(snapshot.rejected) for snapshot in self.snapshots), Counter[str]())
+        why = ", ".join(f"{count} rejected ({reason})" for reason, count in sorted(rejected.items()))
+        return f"{self._path}: the logs hold no records{why and ': '}{why}"

@@ -90,10 +90,20 @@ class RunStatus:
 
 def statuses(path: Path) -> Iterator[RunStatus]:
     """Yield the status of every run whose `lrwatch` directory lies at or below `path`, in the order of their paths."""
-    runs = sorted(Path(root) for root, directories, _ in os.walk(path) if OWN in directories)
-    for home in (run / OWN for run in runs):
+    for home in (run / OWN for run in sorted(_runs(path))):
         if any(os.path.lexists(home / name) for name in (CONTROL, JOURNAL, ACKNOWLEDGEMENT)):
             yield status_of(home)
+
+
+def _runs(path: Path) -> Iterator[Path]:
+    """Yield the directories that hold a watcher's own one; links are followed, and each directory counts once."""
+    seen: set[str] = set()
+    for root, directories, _ in os.walk(path, followlinks=True):
+        places = {name: (Path(root) / name).resolve() for name in directories}
+        directories[:] = [name for name, place in places.items() if str(place) not in seen]
+        seen.update(map(str, places.values()))
+        if OWN in directories:
+            yield Path(root)
 
 
 def status_of(home: Path) -> RunStatus:

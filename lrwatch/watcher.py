@@ -162,7 +162,7 @@ class RunWatcher:
             ack_at=None if ack is None else ack.at,
             finished=ack is not None and ack.finished,
             records=self._records,
-            rejected=dict(self._counts["rejected"]),
+            rejected=self._rejected,
             gaps=dict(self._counts["gaps"]),
         )
 
@@ -183,6 +183,11 @@ class RunWatcher:
             mode=self._mode,
             live=self._live,
         )
+
+    @property
+    def _rejected(self) -> dict[str, int]:
+        unjudged = self._judges.unjudged
+        return {**self._counts["rejected"], **({"signals": unjudged} if unjudged else {})}
 
     def _arm(self) -> None:
         """Everything logged so far has been read: from now on, act.

@@ -10,9 +10,11 @@ from pathlib import Path
 from lrwatch.errors import NotPossible, ProtocolError
 from lrwatch.protocol import Control, decode_control, document
 from lrwatch.protocol.control import FILE_NAME
+from lrwatch.protocol.plan import MAX_STEP
 
 LOCK_NAME = "lock"
 
+_FORGED = MAX_STEP // 2  # no watcher has beaten so often; going on from there would end in what no reader accepts
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
@@ -126,7 +128,8 @@ class Publisher:
         ours = self._lock is not None
         self.lock()
         try:
-            beat = max(self.admit(control), 0 if self.written is None else self.written.beat, control.beat)
+            beats = self.admit(control), 0 if self.written is None else self.written.beat, control.beat
+            beat = max((beat for beat in beats if beat < _FORGED), default=0)
             control = dataclasses.replace(control, beat=beat + 1)
             self._sweep()
             document.replace(self._path, control.encode(), durable=True)

@@ -16,6 +16,10 @@ _NO_NEWS = frozenset(["train", "training", "epoch", "step", "batch", "iteration"
 _LARGEST_RATE = 1e150  # products and sums of learning rates remain numbers
 
 
+MOST_JUDGED = 1024
+"""Signals of one run that are judged; a log with more of them has step numbers in its tags."""
+
+
 @dataclass(frozen=True, slots=True)
 class Announced:
     """A signal that is judged has been seen for the first time, at training step `step`."""
@@ -32,6 +36,8 @@ class Judges:
     ----------
     rates
         The learning rate in use; acknowledgements are told to it.
+    unjudged
+        Records of signals that came when `MOST_JUDGED` were judged already.
     step
         The newest step of a judged signal; None before the first.
     """
@@ -47,6 +53,7 @@ class Judges:
         self._newest_restart = -1
         self.rates = Rates()
         self.step: int | None = None
+        self.unjudged = 0
 
     def feed(self, block: Scalars) -> list[Item | Announced]:
         """Judge a block of records; blocks may be cut anywhere without changing what comes out.
@@ -72,18 +79,21 @@ class Judges:
     ) -> list[Item | Announced]:
         items: list[tuple[int, int, Item | Announced]] = []
         newest = -1
+        order = np.argsort(block.which, kind="stable")
+        edges = np.searchsorted(block.which[order], np.arange(len(block.names) + 1)).tolist()
         for index, name in enumerate(block.names):
             known = self._meaning(name)
-            if known.role in ("ignore", "lr"):
-                continue
-            places = np.flatnonzero(block.which == index)
-            if not len(places):
+            places = order[edges[index] : edges[index + 1]]
+            if known.role in ("ignore", "lr") or not len(places):
                 continue
             if known.role == "grad_norm":
                 self._newest["grad_norm"] = float(block.values[places[-1]])
                 continue
             steps = block.steps[places]
             if name not in self._judges:
+                if len(self._judges) >= MOST_JUDGED:
+                    self.unjudged += len(places)
+                    continue
                 self._judges[name] = Judge(name, known, self._config.detect)
                 self._newest_record[name] = self._records + int(places[0])
                 items.append((int(places[0]), 0, Announced(name, known, int(steps[0]))))
