@@ -27,8 +27,7 @@ from lrwatch.telemetry.metrics import WatcherMetrics
 from lrwatch.telemetry.server import Health
 from lrwatch.watcher import RunWatcher
 
-READ_LIMIT = 2 << 20
-"""Bytes of one run in one turn: about a second of work at most, so that a signal and the other runs wait no longer."""
+READ_LIMIT = 16 << 20
 """Bytes of one run that are read in one poll at most; fewer where that would take longer than `POLL_SECONDS`."""
 
 POLL_SECONDS = 0.5
@@ -191,7 +190,7 @@ class Daemon:
     def _open(self, files: RunFiles) -> tuple[RunWatcher, RunSource, FileDesk]:
         home = files.directory if self._control_dir is None else self._control_dir / files.name
         desk = FileDesk(
-            home / OWN, self._clock, self._config.watch.beat_seconds, _tell, parents=self._control_dir is not None
+            home / OWN, self._clock, self._config.watch.beat_seconds, log_event, parents=self._control_dir is not None
         )
         source = RunSource(files)
         watcher = RunWatcher(
@@ -337,7 +336,7 @@ def _is_readable(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _tell(event: Event) -> None:
+def log_event(event: Event) -> None:
     """Log what a person who reads along wants to know."""
     told = {key: event[key] for key in ("run", "seq", "step", "kind", "action", "refused_by") if event.get(key)}
     if event["event"] == "verdict":

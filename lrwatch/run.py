@@ -31,7 +31,7 @@ from lrwatch.clock import Clock, SystemClock
 from lrwatch.config import Config
 from lrwatch.control.desk import FileDesk
 from lrwatch.control.publisher import TakenOver
-from lrwatch.daemon import READ_LIMIT, _tell
+from lrwatch.daemon import log_event
 from lrwatch.errors import NotPossible
 from lrwatch.formats import HEAD, recognise
 from lrwatch.formats.base import Format
@@ -51,6 +51,7 @@ DIRECTORY = "LRWATCH_DIR"
 NOT_FOUND, NOT_EXECUTABLE, KILLED = 127, 126, 128
 """Exit statuses as shells have them; `KILLED` plus the number of the signal."""
 
+_READ_LIMIT = 1 << 20  # of the logs in one poll: the output of the training must not wait for it
 _CHUNK = 1 << 20
 _MOST_HELD = 16 << 20
 _LOOK_SECONDS = 0.2  # after the end of the training a process that it left behind may hold its output open
@@ -364,7 +365,7 @@ class Road:
         self._snapshots = (self._last,)
 
     def _opened(self) -> tuple[RunWatcher, TrainingSource, FileDesk]:
-        desk = FileDesk(self._directory / OWN, self._clock, self._config.watch.beat_seconds, _tell)
+        desk = FileDesk(self._directory / OWN, self._clock, self._config.watch.beat_seconds, log_event)
         source = TrainingSource(RunSource(self._files()), self.output)
         watcher = RunWatcher(
             _name(self._directory),
@@ -377,7 +378,7 @@ class Road:
             mode=self._config.watch.mode,
             live=True,
             catch_up=True,
-            limit=READ_LIMIT,
+            limit=_READ_LIMIT,
         )
         return watcher, source, desk
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrwatch.formats.base import signal_name
-from lrwatch.formats.jsonl import WALL_KEYS, _number, _step
+from lrwatch.formats.jsonl import WALL_KEYS, number_in, step_in
 from lrwatch.formats.lines import Lines
 from lrwatch.model import Gap, Rejected, Scalars
 
@@ -158,7 +158,9 @@ class CommaSeparated:
                 if header.step is not None:
                     cell = cells[header.step]
                     if cell:
-                        self._step = int(cell) if len(cell) < 16 and cell.isdigit() and cell.isascii() else _step(cell)
+                        self._step = (
+                            int(cell) if len(cell) < 16 and cell.isdigit() and cell.isascii() else step_in(cell)
+                        )
                 else:
                     found.extend(self._step_without_column(cells, header, rows))
             except ValueError:
@@ -205,7 +207,7 @@ class CommaSeparated:
 
         Once it cannot, it is a column like others; what was read until then is given.
         """
-        epoch = _number(cells[header.epoch]) if header.epoch is not None else None
+        epoch = number_in(cells[header.epoch]) if header.epoch is not None else None
         if epoch is not None and not epoch.is_integer() and self._epochs_are_steps:
             yield from rows.take(header)
             self._epochs_are_steps = False
@@ -214,7 +216,7 @@ class CommaSeparated:
         if header.epoch is None or not self._epochs_are_steps:
             self._step = self._rows
         elif epoch is not None:
-            self._step = _step(epoch)
+            self._step = step_in(epoch)
 
 
 class _Rows:
@@ -275,7 +277,7 @@ class _Rows:
                 return np.array([float(cell) if cell else math.nan for cell in cells])
             except ValueError:
                 pass
-        numbers = map(_number, cells)
+        numbers = map(number_in, cells)
         return np.array([math.nan if number is None else number for number in numbers])
 
     def _is_number(self, index: int, values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -283,7 +285,7 @@ class _Rows:
         there = ~np.isnan(values)
         for place in np.flatnonzero(~there).tolist():
             cell = self._cells[place][index]
-            there[place] = bool(cell) and _number(cell) is not None
+            there[place] = bool(cell) and number_in(cell) is not None
         return there
 
 
@@ -359,7 +361,7 @@ def looks_like_csv(head: str) -> bool:
     if not whole:
         return header.step is not None or header.epoch is not None
     cells = _cells(whole[0].rstrip("\r\n"), header.delimiter)
-    return len(cells) == header.width and any(_number(cell) is not None for cell in cells)
+    return len(cells) == header.width and any(number_in(cell) is not None for cell in cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,7 +450,7 @@ def _may_be_header(cells: list[str]) -> bool:
     for cell in cells:
         if not cell:
             empty += 1
-        elif _number(cell) is not None:
+        elif number_in(cell) is not None:
             return False
     return empty <= 1 and bool(cells)
 

@@ -105,7 +105,7 @@ class JsonLines:
         wall = next((time for key in shape.walls if (time := _wall(key, fields[key])) is not None), math.nan)
         for key, name in shape.values:
             value = fields[key]
-            number = value if type(value) is float else _number(value)
+            number = value if type(value) is float else number_in(value)
             if number is None or (epoch_is_step and key == "epoch") or (key == "time" and number > _DATE):
                 continue
             if name is None:
@@ -117,15 +117,15 @@ class JsonLines:
         """Return the step, and whether ``epoch`` gave it."""
         for key in shape.steps:
             if fields[key] is not None:
-                self._step = _step(fields[key])
+                self._step = step_in(fields[key])
                 return self._step, False
-        epoch = _number(fields.get("epoch"))
+        epoch = number_in(fields.get("epoch"))
         if epoch is not None and not epoch.is_integer():
             self._epochs_are_steps = False
         if self._step is not None:
             return self._step, False
         if epoch is not None and self._epochs_are_steps:
-            return _step(epoch), True
+            return step_in(epoch), True
         return self._objects, False
 
     def _shape(self, keys: tuple[str, ...]) -> "_Shape":
@@ -193,7 +193,7 @@ def _flatten(document: dict[str, Any]) -> dict[str, Any] | None:
     return flat
 
 
-def _number(value: object) -> float | None:
+def number_in(value: object) -> float | None:
     """Return what is a number or spells one in ASCII, else None; beyond the range of a double: infinity."""
     if isinstance(value, float):
         return value
@@ -210,11 +210,11 @@ def _number(value: object) -> float | None:
 
 
 def _wall(key: str, value: object) -> float | None:
-    number = _number(value)
+    number = number_in(value)
     return None if number is None or (key == "time" and number <= _DATE) else number
 
 
-def _step(value: object) -> int:
+def step_in(value: object) -> int:
     """Return `value` as a step.
 
     Raises
@@ -222,7 +222,7 @@ def _step(value: object) -> int:
     ValueError
         It is no integral number in [0, 2**53].
     """
-    number = value if isinstance(value, int) and not isinstance(value, bool) else _number(value)
+    number = value if isinstance(value, int) and not isinstance(value, bool) else number_in(value)
     if number is None or not 0 <= number <= MAX_STEP or not float(number).is_integer():
         raise ValueError(f"{value!r} is no step")
     return int(number)

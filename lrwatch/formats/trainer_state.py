@@ -14,7 +14,7 @@ from typing import Any
 
 from lrwatch.formats.base import Block, signal_name
 from lrwatch.formats.csv import Given
-from lrwatch.formats.jsonl import _number, _step
+from lrwatch.formats.jsonl import number_in, step_in
 from lrwatch.model import Gap, Rejected, Scalars
 
 MOST_BYTES = 64 << 20
@@ -187,12 +187,12 @@ def _records(row: object, block: Block) -> Iterator[str]:
         yield "row"
         return
     try:
-        step = _step(row.get("step"))
+        step = step_in(row.get("step"))
     except ValueError:
         yield "step"
         return
     for key, value in row.items():
-        number = _number(value)
+        number = number_in(value)
         if key == "step" or number is None:
             continue
         name = signal_name(key)
