@@ -26,6 +26,7 @@ from lrwatch.status import statuses
 from lrwatch.tail.discover import STANDARD_INPUT
 from lrwatch.tail.wake import Waker
 from lrwatch.telemetry import logs
+from lrwatch.telemetry.event_writer import EventWriter
 from lrwatch.telemetry.server import Server
 from lrwatch.telemetry.text import printable
 
@@ -78,6 +79,12 @@ def main() -> None:
     help="auto: apply; approve: wait for a person; advise: only say.  [default: auto]",
 )
 @click.option("--control-dir", type=click.Path(path_type=Path), help="Keep control files here, not beside the logs.")
+@click.option(
+    "--tensorboard-out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write verdicts, scales and outcomes as event files, for TensorBoard.",
+)
 @click.option("--once", is_flag=True, help="Read what is there, write the control files, and end.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def watch(
@@ -86,6 +93,7 @@ def watch(
     config_file: Path | None,
     mode: Any,
     control_dir: Path | None,
+    tensorboard_out: Path | None,
     once: bool,
     log_format: Any,
 ) -> None:
@@ -104,7 +112,10 @@ def watch(
     if STANDARD_INPUT in paths and sys.stdin is None:  # its number may belong to something else by now
         raise NotPossible("-: standard input is closed")
     waker = Waker(path for path in paths if path != STANDARD_INPUT)
-    daemon = Daemon(paths, config, control_dir=control_dir, clock=SystemClock(), waker=waker)
+    clock = SystemClock()
+    writer = None if tensorboard_out is None else EventWriter(tensorboard_out, clock)
+    tell = {} if writer is None else {"tell": writer.tell}
+    daemon = Daemon(paths, config, control_dir=control_dir, clock=clock, waker=waker, **tell)
     before = {number: signal.getsignal(number) for number in _ENDING}
     try:
         for number in _ENDING:
@@ -123,6 +134,10 @@ def watch(
         for number, handler in before.items():
             signal.signal(number, handler)
         waker.close()
+        if writer is not None:
+            writer.close()
+            if writer.problem is not None:
+                _complain(f"{tensorboard_out}: {writer.errors} events were not written: {writer.problem}")
 
 
 @main.command()

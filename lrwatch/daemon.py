@@ -53,6 +53,8 @@ class Daemon:
         Where to keep control files when they do not belong beside the logs; None: beside them.
     waker
         Waits between two turns.
+    tell
+        Told of every event of every run, as it is noted.
 
     Attributes
     ----------
@@ -61,8 +63,16 @@ class Daemon:
     """
 
     def __init__(
-        self, paths: Sequence[Path], config: Config, *, control_dir: Path | None, clock: Clock, waker: Waker
+        self,
+        paths: Sequence[Path],
+        config: Config,
+        *,
+        control_dir: Path | None,
+        clock: Clock,
+        waker: Waker,
+        tell: Callable[[Event], None] = lambda _: None,
     ) -> None:
+        self._tell = tell
         self._paths, self._config, self._control_dir = paths, config, control_dir
         self._clock, self._waker = clock, waker
         self._slots: dict[str, _Slot] = {}
@@ -177,6 +187,10 @@ class Daemon:
                 _log.warning("a run is gone", extra=fields(run=self._slots[place].name, directory=place))
                 self._slots.pop(place).close()
 
+    def _note(self, event: Event) -> None:
+        log_event(event)
+        self._tell(event)
+
     def _with_own_name(self, files: RunFiles, place: str) -> RunFiles:
         """Keep apart runs of one name below several paths; a name is also where a control directory has them."""
         taken = {slot.name for slot in self._slots.values()}
@@ -190,7 +204,7 @@ class Daemon:
     def _open(self, files: RunFiles) -> tuple[RunWatcher, RunSource, FileDesk]:
         home = files.directory if self._control_dir is None else self._control_dir / files.name
         desk = FileDesk(
-            home / OWN, self._clock, self._config.watch.beat_seconds, log_event, parents=self._control_dir is not None
+            home / OWN, self._clock, self._config.watch.beat_seconds, self._note, parents=self._control_dir is not None
         )
         source = RunSource(files)
         watcher = RunWatcher(

@@ -2,7 +2,8 @@
 
 The habits of naming are those of the frameworks: ``val_loss`` (Keras, Lightning), ``eval_loss`` (Transformers),
 ``validation/epoch_loss`` (Keras in TensorBoard), ``train/loss``, ``lm-loss-training/lm loss`` (Megatron-LM, which
-logs everything again ``vs samples``), ``lr-AdamW/pg1`` (Lightning's LearningRateMonitor), ``gnorm`` (fairseq).
+logs everything again ``vs samples``), ``lr-AdamW/pg1`` (Lightning's LearningRateMonitor), ``gnorm`` (fairseq),
+``valid_1's l2`` (LightGBM), ``metrics/train/LanguageCrossEntropy`` (Composer).
 """
 
 import fnmatch
@@ -20,8 +21,8 @@ _E = r"(?:$|[-/_. @(])"  # and after it
 _LR = re.compile(rf"{_B}(lr|learning[-_ ]?rate)({_E}|\d)")
 _NOT_LR = re.compile(rf"{_B}(decay|ratio|mult\w*|min|max|scale\w*|momentum){_E}")
 _GRAD = re.compile(r"grad(ient)?s?[-_ /]?norm|gnorm|grad_[\d.]+_norm_total|total_norm|(^|/)norm$")
-_EVAL = re.compile(rf"{_B}(val|valid|validation|eval|evaluation|test|dev|holdout|tel){_E}")
-_LOSS = re.compile(rf"loss|perplexity|{_B}(ppl|nll|bpb|bpc|cross_?entropy|ce|mse|mae|rmse|trl|tel){_E}")
+_EVAL = re.compile(rf"{_B}(val|valid|validation|eval|evaluation|test|dev|holdout|tel)(_?\d*'s|{_E})")
+_LOSS = re.compile(rf"loss|perplexity|cross_?entropy|{_B}(ppl|nll|bpb|bpc|ce|l1|l2|mse|mae|rmse|trl|tel){_E}")
 _SCORE = re.compile(
     rf"{_B}(acc[15]?|accuracy|top[-_]?[15]|f1|auc|auroc|map|map50|bleu|rouge|reward|return|success_rate|psnr|iou"
     rf"|dice|r2|ep_rew_mean){_E}"
