@@ -70,10 +70,10 @@ class Divergence:
         threshold = max(self._config.sigmas * both, 0.03 * abs(self._best), 0.1 * progress)
         if self._current is not None:
             threshold /= 2.0
-        if not excess > threshold:
+        if threshold <= 0.0 or not excess > threshold:  # a signal of nothing but zeros begins where it first moves
             self._above, self._error = 0, error
             self._calm_step = int(recent.steps[-1])
-            if level + 2.0 * error < self._best + 2.0 * self._best_error:
+            if threshold <= 0.0 or level + 2.0 * error < self._best + 2.0 * self._best_error:
                 self._best, self._best_error = level, error
                 self._best_step, self._best_rate = int(recent.steps[-1]), series.rate
         elif self._is_excused(series, recent, excess):

@@ -54,7 +54,11 @@ def recognise(path: Path, head: bytes) -> Format | None:
         return CommaSeparated()
     if path.suffix in _LINE_SUFFIXES or _begins_with_object(text):
         return JsonLines()
-    if path.suffix in TEXT_SUFFIXES or looks_like_text_log(head) or (path == Path("-") and "\n" in text):
+    if (
+        path.suffix in TEXT_SUFFIXES
+        or looks_like_text_log(head)
+        or (path == Path("-") and ("\n" in text or len(head) == HEAD))
+    ):
         return TextLog()
     return JsonLines() if _has_objects(head) else None
 
@@ -66,9 +70,11 @@ def _is_text(head: bytes) -> bool:
 
 
 def _begins_with_object(text: str) -> bool:
-    """Say whether the first line that is not blank is whole and a JSON object."""
+    """Say whether the first line that is not blank is a JSON object."""
     first, newline, _ = text.lstrip().partition("\n")
-    return bool(newline) and _has_objects(f"{first}\n".encode())
+    if not newline:  # a first line that is longer than what may be looked at
+        return len(text) >= HEAD and first.startswith("{")
+    return _has_objects(f"{first}\n".encode())
 
 
 def _has_objects(head: bytes) -> bool:

@@ -185,6 +185,12 @@ def test_short_logs_are_judged_with_care(count: int, kind: Noise) -> None:
     assert false <= 1
 
 
+def test_a_signal_that_was_nothing_may_become_something() -> None:
+    """An auxiliary loss that is switched on after a while has left no level that it had reached."""
+    for begin in (30, 100, 200, 300, 301, 302, 303, 304, 800):
+        assert judged(np.where(np.arange(1000) < begin, 0.0, 1.0), config=ALONE) == []
+
+
 def test_a_short_log_that_diverges() -> None:
     """Sixty records are enough to see the last twenty explode."""
     values = noisy(2.0 + 4.0 * np.exp(-np.arange(60) / 10))

@@ -79,3 +79,9 @@ def test_some_bad_bytes_do_not_hide_a_text() -> None:
 def test_no_more_than_the_head_is_looked_at() -> None:
     """What comes late cannot change what the file is."""
     assert recognise(Path("log"), b"x\n" * (HEAD // 2) + b'{"loss": 1}\n') is None
+
+
+def test_a_long_first_line_hides_nothing() -> None:
+    """Standard input that begins with a line longer than the head is still read."""
+    assert isinstance(recognise(Path("-"), b'{"config": "' + b"x" * HEAD), JsonLines)
+    assert isinstance(recognise(Path("-"), b"x" * HEAD), TextLog)
