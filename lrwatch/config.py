@@ -212,7 +212,7 @@ def load_config(path: Path) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{path}: cannot be read: {why}") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a ValueError too for an integer of thousands of digits
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     return parse_config(tables, str(path))
 
@@ -236,7 +236,7 @@ def parse_config(tables: Mapping[str, Any], where: str = "config") -> Config:
 def split_listen(listen: str, where: str) -> tuple[str, int]:
     """Split HOST:PORT; an IPv6 host stands in brackets. Raises `ConfigError`."""
     host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or not host or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
         raise ConfigError(f"{where} = {listen!r} must be HOST:PORT with a port from 0 to 65535")
     return host.removeprefix("[").removesuffix("]"), int(port)
 

@@ -313,3 +313,14 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path):
         with pytest.raises(ConfigError, match="cannot be read"):
             load_config(path)
+
+
+def test_numbers_of_thousands_of_digits_are_no_crash(tmp_path: Path) -> None:
+    """Python refuses to convert them, and that is said like any other mistake."""
+    file = tmp_path / "lrwatch.toml"
+    file.write_text(f"[policy]\ntotal_steps = {'1' * 5000}\n")
+
+    with pytest.raises(ConfigError, match=r"lrwatch\.toml"):
+        load_config(file)
+    with pytest.raises(ConfigError, match="must be HOST:PORT"):
+        split_listen("h:" + "1" * 5000, "--listen")
