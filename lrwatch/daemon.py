@@ -25,7 +25,7 @@ from lrwatch.tail.wake import Waker
 from lrwatch.telemetry.logs import fields
 from lrwatch.telemetry.metrics import WatcherMetrics
 from lrwatch.telemetry.server import Health
-from lrwatch.watcher import RunWatcher
+from lrwatch.watcher import RunWatcher, Source
 
 READ_LIMIT = 16 << 20
 """Bytes of one run that are read in one poll at most; fewer where that would take longer than `POLL_SECONDS`."""
@@ -207,19 +207,7 @@ class Daemon:
             home / OWN, self._clock, self._config.watch.beat_seconds, self._note, parents=self._control_dir is not None
         )
         source = RunSource(files)
-        watcher = RunWatcher(
-            files.name,
-            str(files.directory),
-            source,
-            desk,
-            self._config,
-            self._clock,
-            writer=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-            mode=self._config.watch.mode,
-            live=True,
-            catch_up=True,
-            limit=_FIRST_READ,
-        )
+        watcher = live_watcher(files.name, files.directory, source, desk, self._config, self._clock, _FIRST_READ)
         return watcher, source, desk
 
 
@@ -261,11 +249,7 @@ class _Slot:
         """The run as it stands, or stood when it was set aside."""
         if self._open is not None:
             watcher, _, desk = self._open
-            snapshot = watcher.snapshot
-            rejected = {**snapshot.rejected, **{f"ack_{key}": value for key, value in desk.rejected.items()}}
-            self._last = dataclasses.replace(
-                snapshot, rejected=rejected, control_writes=desk.writes, control_write_failures=desk.failures
-            )
+            self._last = live_snapshot(watcher, desk)
         return dataclasses.replace(self._last, set_aside=self._set_aside)
 
     def update(self, files: RunFiles) -> None:
@@ -299,7 +283,7 @@ class _Slot:
         else:
             for path, why in source.errors.items():
                 _log.warning("cannot read a log", extra=fields(key=f"log {path}", run=self.name, path=path, why=why))
-            rejected = watcher.snapshot.rejected
+            rejected = watcher.rejected
             if sum(rejected.values()) > self._rejected:
                 self._rejected = sum(rejected.values())
                 _log.warning(
@@ -348,6 +332,36 @@ def _is_readable(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def live_watcher(
+    name: str, directory: Path, source: Source, desk: FileDesk, config: Config, clock: Clock, limit: int
+) -> RunWatcher:
+    """Return a watcher that reads what is there, takes the run over, and goes on under a name of its own."""
+    return RunWatcher(
+        name,
+        str(directory),
+        source,
+        desk,
+        config,
+        clock,
+        writer=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+        mode=config.watch.mode,
+        live=True,
+        catch_up=True,
+        limit=limit,
+    )
+
+
+def live_snapshot(watcher: RunWatcher, desk: FileDesk) -> RunSnapshot:
+    """Return the run as it stands, with what only its desk knows."""
+    snapshot = watcher.snapshot
+    return dataclasses.replace(
+        snapshot,
+        rejected={**snapshot.rejected, **{f"ack_{key}": value for key, value in desk.rejected.items()}},
+        control_writes=desk.writes,
+        control_write_failures=desk.failures,
+    )
 
 
 def log_event(event: Event) -> None:

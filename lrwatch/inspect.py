@@ -17,7 +17,7 @@ from rich.text import Text
 
 from lrwatch.config import Config
 from lrwatch.errors import NotPossible
-from lrwatch.model import Goal, Rejected, Role, Scalars
+from lrwatch.model import Gap, Goal, Role, Scalars
 from lrwatch.roles import meaning
 from lrwatch.source import RunSource
 from lrwatch.tail.discover import RunFiles, discover
@@ -112,24 +112,20 @@ class Inspection:
     def _run(self, files: RunFiles) -> list[SignalReport]:
         source = RunSource(files, whole=True)
         tallies: dict[str, _Tally] = {}
-        rejected = 0
         starts = 0
         try:
             while True:
                 for item in source.read(_READ):
                     if isinstance(item, Scalars):
                         _count(item, tallies, starts)
-                    elif isinstance(item, Rejected):
-                        rejected += item.count
-                    elif item.reason == "restart":
+                    elif isinstance(item, Gap) and item.reason == "restart":
                         starts += 1
                 if source.lag == 0:
                     break
         finally:
             source.close()
         self.problems.update(source.errors)
-        units: Mapping[str, str] = getattr(source, "step_units", {})
-        by_path: Mapping[Path, int] | None = getattr(source, "rejected", None)
+        units, rejected = source.step_units, source.rejected
         reports = []
         for name, tally in tallies.items():
             path, form = source.origins.get(name, (files.directory, ""))
@@ -148,7 +144,7 @@ class Inspection:
                     last_step=tally.last,
                     nonfinite=tally.nonfinite,
                     restarts=tally.restarts,
-                    rejected=rejected if by_path is None else by_path.get(path, 0),
+                    rejected=rejected.get(path, 0),
                 )
             )
         return sorted(reports, key=lambda report: (report.path, report.signal))

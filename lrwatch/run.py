@@ -14,14 +14,12 @@ import os
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import termios
 import threading
 import time
 import tty
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -31,7 +29,7 @@ from lrwatch.clock import Clock, SystemClock
 from lrwatch.config import Config
 from lrwatch.control.desk import FileDesk
 from lrwatch.control.publisher import TakenOver
-from lrwatch.daemon import log_event
+from lrwatch.daemon import live_snapshot, live_watcher, log_event
 from lrwatch.errors import NotPossible
 from lrwatch.formats import HEAD, recognise
 from lrwatch.formats.base import Format
@@ -358,28 +356,14 @@ class Road:
             _log.warning("cannot read a log", extra=logs.fields(key=f"log {path}", path=path, why=why))
         if desk.problem is not None:
             _log.error("cannot write", extra=logs.fields(key="write", why=desk.problem))
-        rejected = {**watcher.snapshot.rejected, **{f"ack_{key}": value for key, value in desk.rejected.items()}}
-        self._last = dataclasses.replace(
-            watcher.snapshot, rejected=rejected, control_writes=desk.writes, control_write_failures=desk.failures
-        )
+        self._last = live_snapshot(watcher, desk)
         self._snapshots = (self._last,)
 
     def _opened(self) -> tuple[RunWatcher, TrainingSource, FileDesk]:
         desk = FileDesk(self._directory / OWN, self._clock, self._config.watch.beat_seconds, log_event)
         source = TrainingSource(RunSource(self._files()), self.output)
-        watcher = RunWatcher(
-            _name(self._directory),
-            str(self._directory),
-            source,
-            desk,
-            self._config,
-            self._clock,
-            writer=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-            mode=self._config.watch.mode,
-            live=True,
-            catch_up=True,
-            limit=_READ_LIMIT,
-        )
+        name = _name(self._directory)
+        watcher = live_watcher(name, self._directory, source, desk, self._config, self._clock, _READ_LIMIT)
         return watcher, source, desk
 
     def _set_aside(self, why: str) -> None:

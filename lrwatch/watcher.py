@@ -162,7 +162,7 @@ class RunWatcher:
             ack_at=None if ack is None else ack.at,
             finished=ack is not None and ack.finished,
             records=self._records,
-            rejected=self._rejected,
+            rejected=self.rejected,
             gaps=dict(self._counts["gaps"]),
         )
 
@@ -185,7 +185,8 @@ class RunWatcher:
         )
 
     @property
-    def _rejected(self) -> dict[str, int]:
+    def rejected(self) -> dict[str, int]:
+        """What was read and is no record, or came with more signals than are judged; by reason."""
         unjudged = self._judges.unjudged
         return {**self._counts["rejected"], **({"signals": unjudged} if unjudged else {})}
 

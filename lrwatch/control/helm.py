@@ -172,8 +172,10 @@ class Helm:
         is_ahead = floor > self.control.order and floor == (ack.generation, ack.seq)
         if is_ahead:  # a checkpoint was brought here from another directory: its client refuses what lies below
             self.control = dataclasses.replace(self.control, generation=floor[0], seq=max(floor[1], self.control.seq))
-        is_other = ack.training_id != self.control.training_id and self._meet(ack, step)
-        if is_ahead and ack.training_id == self.control.training_id and not is_other:
+        is_other = False
+        if ack.training_id != self.control.training_id:
+            is_other = self._meet(ack, step)
+        elif is_ahead:
             self._publish("takeover", step)
         if step is not None and ack.step is not None:
             self._steps.learn(step, ack.step)

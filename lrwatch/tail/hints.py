@@ -9,8 +9,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
-OWN = "lrwatch"
-"""The directory of the watcher's own files: a change there is its own doing."""
+from lrwatch.tail.discover import OWN
 
 logging.getLogger("watchdog").addHandler(logging.NullHandler())  # its complaints about its own end are not ours
 
@@ -75,5 +74,5 @@ class ChangeHandler(FileSystemEventHandler):
         """Take an event of any kind: kinds that this watchdog knows and we do not are no changes."""
         path = PurePath(os.fsdecode(event.src_path))
         below = path.relative_to(self._directory) if path.is_relative_to(self._directory) else path
-        if event.event_type in _CHANGES and OWN not in below.parts:
+        if event.event_type in _CHANGES and OWN not in below.parts:  # what changes there is our own doing
             self._changed()

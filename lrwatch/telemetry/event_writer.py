@@ -37,9 +37,9 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from lrwatch.clock import Clock
 from lrwatch.errors import ProtocolError
 from lrwatch.protocol.plan import MAX_STEP, plan_from_json
+from lrwatch.tail.discover import OWN
 from lrwatch.telemetry.text import bounded
 
-OWN = "lrwatch"
 FLUSH_SECONDS = 5.0
 MOST_OPEN = 64
 """Runs whose files are open at one time; the one longest silent makes room, and later begins another file."""
